@@ -1,0 +1,48 @@
+"""Shapes with exact distances that stand in for a decoder's field: the code is what the shape is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import torch
+from dist_engine.decoder import Jacobian
+from torch import Tensor
+
+
+class ClosedForm:
+    """The interface of `dist_engine.decoder.Field` over `distance(points, code)`."""
+
+    def __init__(self, code: Tensor) -> None:
+        self.code = code.detach()
+        self.counter: Counter[str] = Counter()
+
+    def distance(self, points: Tensor, code: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def __call__(self, points: Tensor, purpose: str) -> Tensor:
+        self.counter[purpose] += len(points)
+        return self.distance(points, self.code)
+
+    def jacobian(self, points: Tensor, purpose: str, with_code: bool = True) -> Jacobian:
+        self.counter[purpose] += len(points)
+        with torch.enable_grad():
+            points = points.detach().requires_grad_()
+            codes = self.code.expand(len(points), -1).detach().requires_grad_()
+            value = self.distance(points, codes)
+            d_point, d_code = torch.autograd.grad(value.sum(), (points, codes))
+        return Jacobian(value.detach(), d_point, d_code if with_code else d_code[:, :0])
+
+
+class Sphere(ClosedForm):
+    """A ball round the origin; the code (1,) is its radius."""
+
+    def distance(self, points: Tensor, code: Tensor) -> Tensor:
+        return points.norm(dim=-1) - code[..., 0]
+
+
+class Box(ClosedForm):
+    """A box round the origin; the code (3,) holds its half sizes."""
+
+    def distance(self, points: Tensor, code: Tensor) -> Tensor:
+        outside = points.abs() - code
+        return outside.clamp(min=0).norm(dim=-1) + outside.max(-1).values.clamp(max=0)

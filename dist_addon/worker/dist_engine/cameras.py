@@ -1,0 +1,87 @@
+"""Cameras and the object's place as tensors: which ray of the object frame each pixel is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .protocol import View
+from .tracing.rays import Rays
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """V calibrated cameras in the world.
+
+    Attributes
+    ----------
+    K : (V, 3, 3) tensor, pixels
+    rotation : (V, 3, 3) tensor
+        World to camera (x right, y down, z forward).
+    translation : (V, 3) tensor, world units
+    """
+
+    K: Tensor
+    rotation: Tensor
+    translation: Tensor
+
+    @staticmethod
+    def from_views(views: Sequence[View], device: torch.device) -> Cameras:
+        """Stack the cameras of `views` in single precision."""
+        extrinsics = np.stack([view.world_to_camera for view in views])
+        parts = (np.stack([view.K for view in views]), extrinsics[:, :, :3], extrinsics[:, :, 3])
+        return Cameras(*(torch.as_tensor(part, dtype=torch.float32, device=device) for part in parts))
+
+    def rays(self, views: Tensor, pixels: Tensor, place: Similarity) -> Rays:
+        """Rays of the object frame through pixel positions.
+
+        Parameters
+        ----------
+        views : (N,) int tensor
+            The camera of each ray.
+        pixels : (N, 2) tensor
+            x and y; pixel centres lie at half numbers.
+        place : Similarity
+            Object to world; gradients flow to it.
+        """
+        K, rotation, translation = self.K[views], self.rotation[views], self.translation[views]
+        homogeneous = torch.cat([pixels, torch.ones_like(pixels[:, :1])], 1)
+        in_camera = torch.linalg.solve(K, homogeneous)
+        cosine = 1 / in_camera.norm(dim=1)
+        in_world = torch.einsum("nji,nj->ni", rotation, in_camera * cosine[:, None])
+        centre = -torch.einsum("nji,nj->ni", rotation, translation)
+        origins = (centre - place.translation) @ place.rotation / place.scale
+        directions = in_world @ place.rotation
+        return Rays.through_unit_sphere(origins, directions, cosine, 1 / K[:, 0, 0])
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """A Sim(3), object to world: ``world = scale * rotation @ object + translation``."""
+
+    scale: Tensor
+    rotation: Tensor
+    translation: Tensor
+
+    def moved(self, step: Tensor) -> Similarity:
+        """Apply an increment (7,): log-scale, rotation vector (radians) and translation in units of the scale.
+
+        Rotation and translation are taken in the object's own axes, so that a step means the same wherever the thing
+        stands.
+        """
+        zero = torch.zeros_like(step[0])
+        x, y, z = step[1], step[2], step[3]
+        skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
+        return Similarity(
+            self.scale * torch.exp(step[0]),
+            self.rotation @ torch.linalg.matrix_exp(skew),
+            self.translation + self.scale * (self.rotation @ step[4:7]),
+        )
+
+    def to_world(self, points: Tensor) -> Tensor:
+        """Points (N, 3) of the object frame in the world."""
+        return self.scale * points @ self.rotation.T + self.translation

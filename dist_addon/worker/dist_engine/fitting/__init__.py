@@ -1,0 +1,1 @@
+"""Finding the code and the place that explain the pictures."""

@@ -1,0 +1,142 @@
+"""A reconstruction from request to result, stage by stage."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from .cameras import Similarity
+from .decoder import Field
+from .fitting.adam import Fit, fit
+from .fitting.observations import Observations
+from .fitting.start import start_code, start_place
+from .meshing import extract_mesh
+from .prior import Prior
+from .protocol import Request, Result
+from .tracing.march import march
+
+if TYPE_CHECKING:
+    from .run import Reporter
+
+JUDGED_RAYS = 60_000
+
+
+def reconstruct(folder: Path, reporter: Reporter) -> None:
+    """Run the request in `folder` and write the result there.
+
+    Raises
+    ------
+    RequestError, PriorError
+        The request or its prior cannot be used.
+    Cancelled
+        The reporter was told to stop.
+    """
+    clock = Clock()
+    request = Request.load(folder)
+    settings = request.settings
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = choose_device(settings.device)
+    prior = Prior.load(folder / Request.PRIOR_FILE).to(device)
+    generator = torch.Generator().manual_seed(settings.seed)
+    observations = Observations(request, device, generator)
+    counter: Counter[str] = Counter()
+    clock.lap("load")
+
+    reporter.progress("start", 0, 1, None, None)
+    place = start_place(request.bounds, prior, device)
+    code = start_code(prior, observations, place, counter)
+    clock.lap("start")
+
+    found = fit(prior, observations, code, place, settings, counter, folder, reporter)
+    clock.lap("fit")
+
+    reporter.progress("mesh", 0, 1, found.loss, None)
+    field = prior.decoder.field(found.code, counter)
+    mesh = extract_mesh(field, settings.mesh_resolution)
+    clock.lap("mesh")
+
+    reporter.progress("judge", 0, 1, found.loss, None)
+    iou = view_iou(field, observations, found.place)
+    clock.lap("judge")
+
+    # The thing's own axes are the bounds' (right, back, up), whatever the prior's frame is.
+    axes = torch.as_tensor(prior.axes()).to(mesh.vertices)
+    Result(
+        vertices=(found.place.scale * mesh.vertices @ axes).cpu().numpy(),
+        faces=mesh.faces,
+        normals=(mesh.normals @ axes).cpu().numpy(),
+        rotation=(found.place.rotation @ axes).double().cpu().numpy(),
+        translation=found.place.translation.double().cpu().numpy(),
+        report=report(request, found, iou, counter, clock, device),
+    ).save(folder)
+
+
+def view_iou(field: Field, observations: Observations, place: Similarity) -> torch.Tensor:
+    """Intersection over union (V,) of each view's mask and the traced silhouette, on a regular grid of pixels."""
+    pixels = observations.lattice(JUDGED_RAYS)
+    sample = observations.sample(pixels, place)
+    hit = march(field, sample.rays, sample.rays.threshold()).hit
+    views = observations.view_of(pixels)
+    zeros = torch.zeros(len(observations.masks), device=pixels.device)
+    both = zeros.index_add(0, views, (hit & sample.inside).float())
+    either = zeros.index_add(0, views, (hit | sample.inside).float())
+    return both / either.clamp(min=1)
+
+
+def report(
+    request: Request,
+    found: Fit,
+    iou: torch.Tensor,
+    counter: Counter[str],
+    clock: Clock,
+    device: torch.device,
+) -> dict[str, object]:
+    """The result's report, as `protocol.Result` describes it."""
+    names = [view.name for view in request.views]
+    return {
+        "scale": float(found.place.scale),
+        "code": found.code.tolist(),
+        "iou": dict(zip(names, iou.tolist(), strict=True)),
+        "loss": found.loss,
+        "queries": dict(counter),
+        "seconds": clock.seconds,
+        "device": str(device),
+    }
+
+
+class Clock:
+    """Seconds a stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, stage: str) -> None:
+        """Book the time since the last lap under `stage`."""
+        now = time.monotonic()
+        self.seconds[stage], self._last = now - self._last, now
+
+
+def choose_device(name: str) -> torch.device:
+    """The device to work on.
+
+    Raises
+    ------
+    ValueError
+        The one asked for is not there.
+    """
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if name == "auto":
+        name = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if not there.get(name, False):
+        raise ValueError(f"PyTorch finds no “{name}” device here: choose “auto” or “cpu” in the add-on's preferences.")
+    return torch.device(name)

@@ -1,0 +1,102 @@
+"""The worker process: read a request, fit, write a result, and say how it goes.
+
+Only events go to standard output; everything else that is printed goes to the log (standard error). A line ``cancel``
+on standard input, or its end (Blender is gone), ends the process within seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+from . import protocol
+
+GRACE_SECONDS = 2.0
+
+
+class Cancelled(Exception):
+    """Raised between two steps once the user, or the end of Blender, has asked to stop."""
+
+
+class Reporter:
+    """Where the work tells of itself, and learns that it should stop."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def event(self, event: str, **fields: Any) -> None:
+        """Write one event of `protocol.EVENTS`; a closed pipe is left to the listener on standard input."""
+        with self._lock:
+            try:
+                protocol.write_event(self._stream, event, **fields)
+            except OSError:
+                self._stop.set()
+
+    def progress(self, stage: str, step: int, steps: int, loss: float | None, seconds_left: float | None) -> None:
+        """Report progress.
+
+        Raises
+        ------
+        Cancelled
+            The work should stop here.
+        """
+        if self._stop.is_set():
+            raise Cancelled
+        self.event("progress", stage=stage, step=step, steps=steps, loss=loss, seconds_left=seconds_left)
+
+    def listen(self, stream: TextIO) -> None:
+        """Obey `stream` until it ends, then end the process even where the work does not come to a step's end."""
+        for line in stream:
+            if line.strip() == "cancel":
+                break
+        self._stop.set()
+        time.sleep(GRACE_SECONDS)
+        self.event("cancelled")
+        os._exit(1)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job in the folder that `arguments` names; 0 when done, 1 when cancelled, 2 after an error."""
+    # Libraries that print must not be taken for events: the pipe gets a descriptor of its own.
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    reporter = Reporter(events)
+    threading.Thread(target=reporter.listen, args=(sys.stdin,), daemon=True).start()
+    if len(arguments) != 1:
+        reporter.event("error", message="The worker takes one argument: the job's folder.")
+        return 2
+    try:
+        reporter.event("status", message="Loading PyTorch")
+        # Not at the top of the file: PyTorch takes seconds to load, and a cancel must be heard before that.
+        from .reconstruct import reconstruct
+
+        reconstruct(Path(arguments[0]), reporter)
+    except Cancelled:
+        reporter.event("cancelled")
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        reporter.event("error", message=explain(error))
+        return 2
+    reporter.event("done")
+    return 0
+
+
+def explain(error: Exception) -> str:
+    """Say what went wrong in words for the person who pressed the button."""
+    name = type(error).__name__
+    if name == "ModuleNotFoundError":
+        remedy = f"Install torch, libigl and safetensors into {sys.executable}."
+        return f"The worker's Python lacks a package: {error}. {remedy}"
+    if name in ("OutOfMemoryError", "MemoryError"):
+        return "There was not enough memory: choose a lower quality or smaller pictures, or run on the CPU."
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"{name}: {error} (the job's log has the details)"

@@ -1,0 +1,1 @@
+"""Which point of the surface each ray sees."""

@@ -1,0 +1,1 @@
+"""Making a prior: distance samples of meshes, and the auto-decoder."""

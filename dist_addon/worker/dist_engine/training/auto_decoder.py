@@ -1,0 +1,120 @@
+"""Training a decoder and one code a shape together (Park et al., CVPR 2019, section 4.2)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .. import checkpoint
+from ..decoder import Architecture, Decoder
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes
+    ----------
+    steps : int
+        Optimiser steps.
+    shapes, samples : int
+        Shapes a step, and samples of each.
+    lr_decoder, lr_codes : float
+        Peak rates of Adam; both fall to a hundredth along a cosine.
+    soft : float
+        Errors count ``soft / (soft + |distance|)``: fully at the surface, less in the far field, where the tracer only
+        needs to know that nothing is near. A clamp, as in the official recipe, leaves the far field to chance.
+    code_weight : float
+        Weight of the mean of |z|^2.
+    """
+
+    steps: int = 20_000
+    shapes: int = 24
+    samples: int = 512
+    lr_decoder: float = 1e-3
+    lr_codes: float = 2e-3
+    soft: float = 0.05
+    code_weight: float = 1e-4
+    seed: int = 0
+
+
+@dataclass
+class Progress:
+    """One line of a training's progress; the loss is the weighted mean absolute error of the distance."""
+
+    step: int
+    loss: float
+    seconds_left: float
+
+
+def train(
+    architecture: Architecture,
+    points: Tensor,
+    distances: Tensor,
+    recipe: Recipe,
+    file: Path,
+    report: Callable[[Progress], bool],
+) -> tuple[Decoder, Tensor]:
+    """Fit decoder and codes to samples.
+
+    Parameters
+    ----------
+    points, distances : (N, M, 3) and (N, M) tensors
+        Samples of N shapes in the object frame.
+    file : Path
+        Written every 500 steps; training goes on from it where it exists.
+    report : callable
+        Called every 50 steps; training ends early where it returns False.
+
+    Returns
+    -------
+    decoder : Decoder
+    codes : (N, latent) tensor
+    """
+    generator = torch.Generator().manual_seed(recipe.seed)
+    decoder = Decoder(architecture)
+    decoder.initialise(generator)
+    codes = torch.empty(len(points), architecture.latent).normal_(0, 0.01, generator=generator).requires_grad_()
+    unknowns = {**dict(decoder.named_parameters()), "codes": codes}
+    optimiser = torch.optim.Adam(
+        [
+            {"params": list(decoder.parameters()), "peak": recipe.lr_decoder},
+            {"params": [codes], "peak": recipe.lr_codes},
+        ]
+    )
+    step = checkpoint.resume(file, unknowns, optimiser)
+    generator.manual_seed(recipe.seed + step)
+    started, first, running = time.monotonic(), step, 0.0
+    while step < recipe.steps:
+        _schedule(optimiser, recipe, step)
+        shapes = torch.randint(len(points), (recipe.shapes,), generator=generator)
+        picks = torch.randint(points.shape[1], (recipe.shapes, recipe.samples), generator=generator)
+        target = distances[shapes[:, None], picks]
+        value = decoder(points[shapes[:, None], picks], codes[shapes])
+        error = ((value - target).abs() * recipe.soft / (recipe.soft + target.abs())).mean()
+        loss = error + recipe.code_weight * codes[shapes].square().sum(1).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        step += 1
+        running += float(error.detach())
+        if step % 500 == 0 or step == recipe.steps:
+            checkpoint.save(file, step, unknowns, optimiser)
+        if step % 50 == 0:
+            pace = (time.monotonic() - started) / (step - first)
+            if not report(Progress(step, running / 50, pace * (recipe.steps - step))):
+                break
+            running = 0.0
+    return decoder.eval(), codes.detach()
+
+
+def _schedule(optimiser: torch.optim.Adam, recipe: Recipe, step: int) -> None:
+    warm = min(1.0, (step + 1) / 200)
+    fall = 0.01 + 0.99 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / recipe.steps)).item())
+    for group in optimiser.param_groups:
+        group["lr"] = group["peak"] * warm * fall

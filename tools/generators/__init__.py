@@ -1,0 +1,1 @@
+"""Generators of parametric furniture meshes for training and tests."""

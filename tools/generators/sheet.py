@@ -1,0 +1,97 @@
+"""Write a contact sheet of generated shapes: python sheet.py OUT.png [--class table]."""
+
+import argparse
+import importlib
+
+import numpy as np
+from PIL import Image
+
+TILE = 180
+OVERSAMPLING = 2
+AZIMUTH, ELEVATION = np.radians(30), np.radians(20)
+
+
+def view_rotation() -> np.ndarray:
+    """Return the rows (right, up, towards the viewer) of a 3/4 view from the -Y side."""
+    towards = np.array(
+        [
+            np.sin(AZIMUTH) * np.cos(ELEVATION),
+            -np.cos(AZIMUTH) * np.cos(ELEVATION),
+            np.sin(ELEVATION),
+        ]
+    )
+    right = np.array([np.cos(AZIMUTH), np.sin(AZIMUTH), 0.0])
+    return np.stack([right, np.cross(towards, right), towards])
+
+
+def render(vertices: np.ndarray, faces: np.ndarray, tile: int = TILE) -> np.ndarray:
+    """Render a mesh with flat shading in an orthographic 3/4 view.
+
+    Parameters
+    ----------
+    vertices, faces
+        The triangle mesh, +Z up and -Y front.
+    tile
+        Side of the square image in pixels.
+
+    Returns
+    -------
+    np.ndarray
+        Grey image of shape (tile, tile), uint8.
+    """
+    side = tile * OVERSAMPLING
+    seen = (vertices - (vertices.min(0) + vertices.max(0)) / 2) @ view_rotation().T
+    low, high = seen.min(0), seen.max(0)
+    scale = 0.92 * side / (high - low)[:2].max()
+    pixels = (seen - (low + high) / 2) * scale * [1, -1, 1] + [side / 2, side / 2, 0]
+    normals = np.cross(seen[faces[:, 1]] - seen[faces[:, 0]], seen[faces[:, 2]] - seen[faces[:, 0]])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-30
+    shades = 50 + 190 * np.clip(normals @ [-0.35, 0.75, 0.56], 0, 1)
+    image = np.full((side, side), 255.0)
+    depth = np.full((side, side), -np.inf)
+    for index in np.flatnonzero(normals[:, 2] > 1e-6):
+        _fill(pixels[faces[index]], shades[index], image, depth)
+    shape = (tile, OVERSAMPLING, tile, OVERSAMPLING)
+    return image.reshape(shape).mean((1, 3)).astype(np.uint8)
+
+
+def _fill(corners: np.ndarray, shade: float, image: np.ndarray, depth: np.ndarray) -> None:
+    (x0, y0), (x1, y1) = (
+        np.ceil(corners[:, :2].min(0) - 0.5).astype(int),
+        np.floor(corners[:, :2].max(0) - 0.5).astype(int) + 1,
+    )
+    if x0 >= x1 or y0 >= y1:
+        return
+    a, b, c = corners
+    x, y = np.arange(x0, x1) + 0.5, (np.arange(y0, y1) + 0.5)[:, None]
+    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    u = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
+    v = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
+    z = a[2] + u * (b[2] - a[2]) + v * (c[2] - a[2])
+    window = slice(y0, y1), slice(x0, x1)
+    drawn = (u >= 0) & (v >= 0) & (u + v <= 1) & (z > depth[window])
+    depth[window][drawn] = z[drawn]
+    image[window][drawn] = shade
+
+
+def main() -> None:
+    """Render the seeds asked for, row by row in the order of seeds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out")
+    parser.add_argument("--class", dest="kind", default="table")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=64)
+    arguments = parser.parse_args()
+    make = getattr(importlib.import_module(f"{arguments.kind}s"), f"make_{arguments.kind}")
+    columns = int(np.ceil(np.sqrt(arguments.count)))
+    rows = int(np.ceil(arguments.count / columns))
+    sheet = np.full((rows * TILE, columns * TILE), 255, np.uint8)
+    for index in range(arguments.count):
+        row, column = np.array(divmod(index, columns)) * TILE
+        tile = render(*make(arguments.first_seed + index))
+        sheet[row : row + TILE, column : column + TILE] = tile
+    Image.fromarray(sheet).save(arguments.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Make the built-in shape priors from nothing: ``python tools/train_priors.py table``.
+
+Generates the training shapes, samples their signed distances and trains the auto-decoder. Samples and the checkpoint
+are kept in ``.cache/priors/<class>``; run again after an interruption, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker")]
+
+from dist_engine.decoder import Architecture  # noqa: E402
+from dist_engine.prior import Prior  # noqa: E402
+from dist_engine.training.auto_decoder import Progress, Recipe, train  # noqa: E402
+from dist_engine.training.sampling import normalisation, sdf_samples  # noqa: E402
+from generators import tables  # noqa: E402
+
+GENERATORS: dict[str, Callable[[int], tuple[np.ndarray, np.ndarray]]] = {"table": tables.make_table}
+
+SHAPES = 800
+SAMPLES = 40_000
+LAYERS = 8
+ARCHITECTURE = Architecture(latent=64, widths=(192,) * LAYERS, code_layers=tuple(range(LAYERS)), point_layers=(0, 4))
+
+
+def main() -> None:
+    """Read the command line and train each class that it names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("classes", nargs="*", default=list(GENERATORS), choices=list(GENERATORS), metavar="class")
+    parser.add_argument("--shapes", type=int, default=SHAPES, help="training shapes (seeds 0, 1, …)")
+    parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps")
+    parser.add_argument("--out", type=Path, default=ROOT / "dist_addon" / "priors")
+    options = parser.parse_args()
+    for name in options.classes:
+        train_class(name, options.shapes, options.steps, options.out)
+
+
+def train_class(name: str, shapes: int, steps: int, out: Path) -> None:
+    """Train one class and write ``<out>/<name>.safetensors``."""
+    cache = ROOT / ".cache" / "priors" / name
+    cache.mkdir(parents=True, exist_ok=True)
+    samples = load_samples(name, shapes, cache)
+    started = time.monotonic()
+    decoder, codes = train(
+        ARCHITECTURE,
+        samples[..., :3],
+        samples[..., 3],
+        Recipe(steps=steps),
+        cache / f"checkpoint-{shapes}x{SAMPLES}-{steps}.safetensors",
+        partial(show, name, steps),
+    )
+    about = {
+        "shapes": f"{shapes} of tools/generators, seeds 0 to {shapes - 1}",
+        "steps": steps,
+        "seconds": round(time.monotonic() - started),
+        "licence": "GPL-3.0-or-later",
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{name}.safetensors"
+    Prior(name=name, decoder=decoder, codes=codes, clamp=float("inf"), about=about).save(path)
+    print(f"\n{path}: {path.stat().st_size / 2**20:.1f} MiB")
+
+
+def load_samples(name: str, shapes: int, cache: Path) -> torch.Tensor:
+    """Samples of all training shapes (shapes, SAMPLES, 4): a point and its signed distance each."""
+    missing = [seed for seed in range(shapes) if not sample_file(cache, seed).exists()]
+    if missing:
+        with ProcessPoolExecutor() as pool:
+            for done, _ in enumerate(pool.map(partial(sample_shape, name, cache), missing, chunksize=4), 1):
+                print(f"\r{name}: sampled {done} of {len(missing)} shapes", end="", flush=True)
+        print()
+    samples = torch.empty(shapes, SAMPLES, 4)
+    for seed in range(shapes):
+        samples[seed] = torch.from_numpy(np.load(sample_file(cache, seed), allow_pickle=False))
+    return samples
+
+
+def sample_file(cache: Path, seed: int) -> Path:
+    """Where the samples of one training shape are kept."""
+    return cache / f"{seed:05d}-{SAMPLES}.npy"
+
+
+def sample_shape(name: str, cache: Path, seed: int) -> None:
+    """Generate one shape and write its samples."""
+    vertices, faces = GENERATORS[name](seed)
+    vertices = normalisation(vertices)(vertices)
+    points, distances = sdf_samples(vertices, faces, SAMPLES, np.random.default_rng(seed))
+    beside = sample_file(cache, seed).with_suffix(".part")
+    with beside.open("wb") as stream:
+        np.save(stream, np.column_stack([points, distances]), allow_pickle=False)
+    beside.replace(sample_file(cache, seed))
+
+
+def show(name: str, steps: int, progress: Progress) -> bool:
+    """Print one line of progress over the last; always goes on."""
+    left = time.strftime("%H:%M:%S", time.gmtime(progress.seconds_left))
+    text = f"\r{name}: step {progress.step} of {steps}, error {progress.loss:.5f}, {left} left "
+    print(text, end="", flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    main()
