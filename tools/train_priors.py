@@ -30,8 +30,8 @@ GENERATORS: dict[str, Callable[[int], tuple[np.ndarray, np.ndarray]]] = {"table"
 
 SHAPES = 800
 SAMPLES = 40_000
-LAYERS = 8
-ARCHITECTURE = Architecture(latent=64, widths=(192,) * LAYERS, code_layers=tuple(range(LAYERS)), point_layers=(0, 4))
+LAYERS = 6
+ARCHITECTURE = Architecture(latent=64, widths=(192,) * LAYERS, code_layers=tuple(range(LAYERS)), point_layers=(0, 3))
 
 
 def main() -> None:

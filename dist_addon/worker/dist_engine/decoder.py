@@ -77,12 +77,18 @@ class Decoder(nn.Module):
             self.layers[int(index)][part] = nn.Parameter(torch.zeros(shape))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw He-normal weights, each layer's inputs taken together."""
+        """Draw He-normal weights, each input with a scale of its own.
+
+        Taken together, the 3 coordinates would drown among the hidden units, and training would stand still for long.
+        """
         for layer in self.layers:
-            inputs = sum(layer[part].shape[1] for part in ("hidden", "code", "point") if part in layer)
             for part in ("hidden", "code", "point"):
                 if part in layer:
-                    nn.init.normal_(layer[part], std=(2.0 / inputs) ** 0.5, generator=generator)
+                    nn.init.normal_(layer[part], std=(2.0 / layer[part].shape[1]) ** 0.5, generator=generator)
+            nn.init.normal_(layer["bias"], std=0.3, generator=generator)
+        # Distances are short: start with small ones.
+        for weight in self.layers[-1].values():
+            weight.data.mul_(0.1)
 
     def fold(self, code: Tensor) -> list[Tensor]:
         """Biases of all layers with the code's share added: from (latent,) to (width,), or batched (S, width)."""

@@ -33,11 +33,11 @@ class Recipe:
         Weight of the mean of |z|^2.
     """
 
-    steps: int = 20_000
-    shapes: int = 24
-    samples: int = 512
-    lr_decoder: float = 1e-3
-    lr_codes: float = 2e-3
+    steps: int = 10_000
+    shapes: int = 64
+    samples: int = 128
+    lr_decoder: float = 3e-3
+    lr_codes: float = 1e-2
     soft: float = 0.05
     code_weight: float = 1e-4
     seed: int = 0
@@ -79,7 +79,9 @@ def train(
     generator = torch.Generator().manual_seed(recipe.seed)
     decoder = Decoder(architecture)
     decoder.initialise(generator)
-    codes = torch.empty(len(points), architecture.latent).normal_(0, 0.01, generator=generator).requires_grad_()
+    codes = torch.empty(len(points), architecture.latent)
+    # Of length 1: with much shorter codes the decoder takes long to tell one shape from another.
+    codes.normal_(0, architecture.latent**-0.5, generator=generator).requires_grad_()
     unknowns = {**dict(decoder.named_parameters()), "codes": codes}
     optimiser = torch.optim.Adam(
         [
@@ -114,7 +116,7 @@ def train(
 
 
 def _schedule(optimiser: torch.optim.Adam, recipe: Recipe, step: int) -> None:
-    warm = min(1.0, (step + 1) / 200)
+    warm = min(1.0, (step + 1) / 50)
     fall = 0.01 + 0.99 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / recipe.steps)).item())
     for group in optimiser.param_groups:
         group["lr"] = group["peak"] * warm * fall

@@ -1,0 +1,68 @@
+"""Fixtures of the add-on's tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+import pytest
+
+import dist_addon
+from blender_tests.addon.stage import FAKE_WORKER, add_camera, make_picture
+from dist_addon.jobs import find_python
+
+
+@pytest.fixture(scope="session", autouse=True)
+def addon() -> Iterator[None]:
+    dist_addon.register()
+    yield
+    dist_addon.unregister()
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    return find_python().path
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Path:
+    folder = tmp_path / "fake worker"
+    folder.mkdir()
+    (folder / "__main__.py").write_text(FAKE_WORKER, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def prior(tmp_path: Path) -> Path:
+    path = tmp_path / "cone.safetensors"
+    header = json.dumps({"__metadata__": {"description": "Cones"}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    return path
+
+
+@pytest.fixture
+def scene() -> bpy.types.Scene:
+    """An empty scene that renders 32 x 24."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.preferences.filepaths.use_file_compression = False
+    made = bpy.context.scene
+    made.render.resolution_x, made.render.resolution_y = 32, 24
+    made.render.resolution_percentage = 100
+    return made
+
+
+@pytest.fixture
+def rig(scene: bpy.types.Scene) -> bpy.types.Collection:
+    """Three cameras with pictures in a collection, and an Empty as bounds, chosen in the scene."""
+    collection = bpy.data.collections.new("Rig")
+    scene.collection.children.link(collection)
+    for number in range(3):
+        add_camera(collection, f"Cam{number}", 2.0 * number, make_picture(f"Pic{number}"))
+    empty = bpy.data.objects.new("Box", None)
+    empty.empty_display_size = 1.0
+    scene.collection.objects.link(empty)
+    scene.dist.cameras, scene.dist.bounds = collection, empty
+    bpy.context.view_layer.update()
+    return collection

@@ -1,0 +1,146 @@
+"""Cameras, pictures, a stand-in worker and child processes for the add-on's tests."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Vector
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A worker that speaks the protocol's lines without using our code for it. The job's folder says what it does.
+FAKE_WORKER = """
+import json, os, pathlib, sys, threading, time
+
+folder = pathlib.Path(sys.argv[1])
+mode = (folder / "mode.txt").read_text() if (folder / "mode.txt").exists() else "result"
+cancelled = threading.Event()
+# Whatever a test forgets, nothing stays behind.
+last_resort = threading.Timer(60, os._exit, (1,))
+last_resort.daemon = True
+last_resort.start()
+
+def say(event, **fields):
+    sys.stdout.write(json.dumps({"v": 1, "event": event, **fields}) + "\\n")
+    sys.stdout.flush()
+
+def listen():
+    for line in sys.stdin:
+        if line.strip() == "cancel" and mode != "deaf":
+            cancelled.set()
+    if mode != "deaf":
+        os._exit(1)
+
+threading.Thread(target=listen, daemon=True).start()
+say("status", message="Loading")
+for step in range(3):
+    say("progress", stage="fit", step=step + 1, steps=3, loss=1.0 / (step + 1), seconds_left=2.0 - step)
+if mode == "garbage":
+    sys.stdout.write("hello from a library\\n[1, 2]\\n{\\"v\\": 99, \\"event\\": \\"done\\"}\\n\\xff\\n")
+if mode == "traceback":
+    raise KeyError("the cause")
+if mode == "memory":
+    raise MemoryError
+if mode == "killed":
+    os.kill(os.getpid(), 9)
+if mode == "crash":
+    os.kill(os.getpid(), 11)
+if mode == "silent":
+    sys.exit(0)
+if mode == "error":
+    say("error", message="The masks do not agree.")
+    sys.exit(2)
+if mode in ("wait", "deaf"):
+    if mode == "deaf":
+        import signal
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (folder / "ready.txt").write_text(str(os.getpid()))
+    while not cancelled.wait(0.02):
+        pass
+    say("cancelled")
+    sys.exit(1)
+if mode in ("result", "garbage"):
+    import numpy as np
+    corners = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]
+    np.save(folder / "vertices.npy", np.array(corners, np.float32))
+    np.save(folder / "faces.npy", np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32))
+    normals = np.array([[-1, -1, -1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    np.save(folder / "normals.npy", normals / np.linalg.norm(normals, axis=1, keepdims=True))
+    quarter = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    report = {"scale": 1.5, "iou": [0.9, 0.8], "loss": 0.25, "device": "cpu",
+              "queries": {"march": 5000000000, "grid": 7}, "code": [0.5, -0.5]}
+    (folder / "result.json").write_text(json.dumps(
+        {"version": 1, "rotation": quarter, "translation": [10.0, 20.0, 30.0], "report": report}))
+    say("warning", message="A view is of little use.")
+    say("done")
+"""
+
+
+def make_picture(name: str, width: int = 32, height: int = 24, alpha: float | None = None) -> bpy.types.Image:
+    """A generated picture: clear but for a block in its upper left, or with one alpha throughout."""
+    image = bpy.data.images.new(name, width, height, alpha=True)
+    pixels = np.ones((height, width, 4), np.float32)
+    if alpha is None:
+        pixels[..., 3] = 0.0
+        pixels[height - 6 :, :10, 3] = 1.0
+    else:
+        pixels[..., 3] = alpha
+    image.pixels.foreach_set(pixels.ravel())
+    image.update()
+    return image
+
+
+def add_camera(
+    collection: bpy.types.Collection, name: str, angle: float, image: bpy.types.Image | None
+) -> bpy.types.Object:
+    """A camera at distance 5 that looks at the origin."""
+    camera = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+    camera.location = (5 * math.cos(angle), 5 * math.sin(angle), 1.0)
+    camera.rotation_euler = (-Vector(camera.location)).to_track_quat("-Z", "Y").to_euler()
+    collection.objects.link(camera)
+    if image is not None:
+        background = camera.data.background_images.new()
+        background.image = image
+    return camera
+
+
+def run_blender(
+    code: str, *arguments: str, env: dict[str, str] | None = None, cwd: Path = ROOT
+) -> subprocess.Popen[str]:
+    """Run code in a Blender of its own (the interpreter that runs bpy), from the repository's root."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended, but that nobody has asked after, does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not (stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] == "Z")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> float:
+    """Wait for a condition; return how long it took, or fail."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, f"not within {seconds} s"
+        time.sleep(0.02)
+    return time.monotonic() - start

@@ -1,0 +1,244 @@
+"""What is read from a scene, and what is refused before any work."""
+
+from __future__ import annotations
+
+import math
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Matrix
+
+from blender_tests.addon.stage import add_camera, make_picture
+from dist_addon import api
+from dist_addon.scene import bounds as scene_bounds
+from dist_addon.worker.dist_engine.protocol import Request, RequestError
+
+
+def box() -> bpy.types.Object:
+    return bpy.data.objects["Box"]
+
+
+def test_a_good_scene_becomes_a_request(scene, rig, tmp_path):
+    request = api.gather(rig, box(), quality="preview", refine_placement=False, seed=4)
+    assert [view.name for view in request.views] == ["Cam0", "Cam1", "Cam2"]
+    assert request.settings.refine_placement is False and request.settings.seed == 4
+    assert (request.settings.iterations, request.settings.mesh_resolution) == (60, 64)
+    expected = np.zeros((24, 32), np.uint8)
+    expected[:6, :10] = 255
+    for mask in request.masks:
+        np.testing.assert_array_equal(mask, expected)
+    for view, angle in zip(request.views, [0.0, 2.0, 4.0], strict=True):
+        origin = -view.world_to_camera[:, :3].T @ view.world_to_camera[:, 3]
+        np.testing.assert_allclose(origin, [5 * math.cos(angle), 5 * math.sin(angle), 1], atol=1e-5)
+    request.save(tmp_path)
+    again = Request.load(tmp_path)
+    np.testing.assert_array_equal(again.masks, request.masks)
+    np.testing.assert_allclose(again.views[2].K, request.views[2].K)
+
+
+def test_a_list_of_cameras_will_do(scene, rig):
+    chosen = [rig.objects["Cam2"], rig.objects["Cam0"]]
+    assert [view.name for view in api.gather(chosen, box()).views] == ["Cam2", "Cam0"]
+
+
+def test_a_picture_on_disk_is_read_and_freed(scene, rig, tmp_path):
+    source = make_picture("Source")
+    source.filepath_raw, source.file_format = str(tmp_path / "disk.png"), "PNG"
+    source.save()
+    image = bpy.data.images.load(str(tmp_path / "disk.png"))
+    before = (image.colorspace_settings.name, image.alpha_mode, image.has_data)
+    rig.objects["Cam1"].data.background_images[0].image = image
+    masks = api.gather(rig, box()).masks
+    np.testing.assert_array_equal(masks[1], masks[0])
+    assert before == (image.colorspace_settings.name, image.alpha_mode, image.has_data)
+    assert not image.has_data
+    image.pack()
+    (tmp_path / "disk.png").unlink()
+    np.testing.assert_array_equal(api.gather(rig, box()).masks[1], masks[0])
+
+
+def test_half_covered_pixels_keep_their_share(scene, rig):
+    image = bpy.data.images["Pic0"]
+    pixels = np.array(image.pixels[:]).reshape(24, 32, 4)
+    pixels[0, 0, 3] = 0.5
+    image.pixels.foreach_set(pixels.astype(np.float32).ravel())
+    assert abs(int(api.gather(rig, box()).masks[0, 23, 0]) - 128) <= 1
+
+
+def test_an_enabled_picture_is_taken(scene, rig):
+    backgrounds = rig.objects["Cam1"].data.background_images
+    backgrounds[0].image = make_picture("Unused", alpha=1.0)
+    backgrounds[0].show_background_image = False
+    backgrounds.new().image = bpy.data.images["Pic1"]
+    assert api.gather(rig, box()).masks[1].sum() == 60 * 255
+
+
+def no_picture(rig):
+    rig.objects["Cam1"].data.background_images.clear()
+
+
+def missing_file(rig):
+    image = bpy.data.images.new("Lost", 1, 1)
+    image.source, image.filepath = "FILE", "//nowhere/lost.png"
+    rig.objects["Cam1"].data.background_images[0].image = image
+
+
+def unreadable_file(rig):
+    image = bpy.data.images.new("Broken", 1, 1)
+    image.source, image.filepath = "FILE", __file__
+    rig.objects["Cam1"].data.background_images[0].image = image
+
+
+def opaque(rig):
+    rig.objects["Cam1"].data.background_images[0].image = make_picture("Solid", alpha=1.0)
+
+
+def empty(rig):
+    rig.objects["Cam1"].data.background_images[0].image = make_picture("Clear", alpha=0.0)
+
+
+def other_size(rig):
+    rig.objects["Cam1"].data.background_images[0].image = make_picture("Large", 64, 48)
+
+
+def other_shape(rig):
+    for camera in rig.objects:
+        camera.data.background_images[0].image = make_picture("Square", 24, 24)
+
+
+def moved(rig):
+    rig.objects["Cam1"].data.background_images[0].offset = (0.1, 0.0)
+
+
+def orthographic(rig):
+    rig.objects["Cam1"].data.type = "ORTHO"
+
+
+def emptied(rig):
+    for camera in list(rig.objects):
+        rig.objects.unlink(camera)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "names", "remedy"),
+    [
+        (no_picture, ["Cam1"], "Background Images"),
+        (missing_file, ["Cam1", "Lost", "lost.png"], "Find Missing Files"),
+        (unreadable_file, ["Cam1", "Broken"], "replace it"),
+        (opaque, ["Cam1", "Solid"], "transparent background"),
+        (empty, ["Cam1", "Clear"], "out of the collection"),
+        (other_size, ["Cam0", "Pic0", "32 x 24", "Cam1", "Large", "64 x 48"], "to one size"),
+        (other_shape, ["Cam0", "Square", "24 x 24", "32 x 24"], "Output properties"),
+        (moved, ["Cam1", "Pic1"], "reset it"),
+        (orthographic, ["Cam1"], "Lens Type to Perspective"),
+        (emptied, ["Rig"], "put the cameras into it"),
+    ],
+)
+def test_an_unfit_scene_is_refused(scene, rig, spoil, names, remedy):
+    spoil(rig)
+    with pytest.raises(RequestError) as caught:
+        api.gather(rig, box())
+    for word in [*names, remedy]:
+        assert word in str(caught.value)
+
+
+def test_nothing_chosen_is_refused(scene, rig):
+    with pytest.raises(RequestError, match="collection of cameras"):
+        api.gather(None, box())
+    with pytest.raises(RequestError, match="Add Bounds"):
+        api.gather(rig, None)
+    with pytest.raises(RequestError, match="“Cam0” are no Empty"):
+        api.gather(rig, rig.objects["Cam0"])
+    with pytest.raises(RequestError, match="“Box” is no camera"):
+        api.gather([box()], box())
+    with pytest.raises(RequestError, match=r"quality “best”.*preview"):
+        api.gather(rig, box(), quality="best")
+
+
+def test_a_missing_prior_is_named(scene, rig, prior, tmp_path):
+    with pytest.raises(RequestError, match="no shape prior “spoon”"):
+        api.start_reconstruction(rig, box(), prior="spoon", folder=tmp_path / "job")
+    assert not (tmp_path / "job").exists()
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\xff" * 64)
+    with pytest.raises(RequestError, match=r"broken\.safetensors is no safetensors"):
+        api.find_prior(broken)
+    assert api.find_prior(prior).metadata == {"description": "Cones"}
+
+
+def test_built_in_priors_are_listed(monkeypatch, prior):
+    monkeypatch.setattr(api, "PRIORS_FOLDER", prior.parent)
+    assert [found.name for found in api.priors()] == ["cone"]
+    assert api.find_prior("cone").path == prior
+
+
+# Bounds: half sizes and axes worked out by hand.
+
+
+def read(empty: bpy.types.Object):
+    return scene_bounds.read_bounds(empty, api.evaluate(bpy.context.scene))
+
+
+def test_bounds_with_parent_and_scale(scene, rig):
+    parent = bpy.data.objects.new("Parent", None)
+    scene.collection.objects.link(parent)
+    parent.location, parent.scale = (1, 2, 3), (2, 2, 2)
+    parent.rotation_euler = (0, 0, math.pi / 2)
+    empty = box()
+    empty.parent, empty.location, empty.scale = parent, (1, 0, 0), (0.5, 1.0, 3.0)
+    empty.empty_display_size = 0.25
+    found = read(empty)
+    np.testing.assert_allclose(found.center, [1, 4, 3], atol=1e-6)
+    np.testing.assert_allclose(found.half_size, [0.25, 0.5, 1.5], atol=1e-6)
+    np.testing.assert_allclose(found.rotation, [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_mirrored_bounds_keep_up_and_front(scene, rig, axis):
+    scale = [1.0, 2.0, 3.0]
+    scale[axis] *= -1
+    box().scale = scale
+    found = read(box())
+    assert np.linalg.det(found.rotation) == pytest.approx(1)
+    np.testing.assert_allclose(found.half_size, [1, 2, 3], atol=1e-6)
+    matrix = np.array(box().matrix_world)[:3, :3]
+    np.testing.assert_allclose(found.rotation[:, 1:], (matrix / [1, 2, 3])[:, 1:], atol=1e-6)
+
+
+def test_unfit_bounds_are_refused(scene, rig):
+    box().scale = (1, 0, 1)
+    with pytest.raises(RequestError, match=r"“Box” have no size.*scale the Empty"):
+        read(box())
+    box().scale = (1, 1, 1)
+    box().empty_display_size = 0.0001
+    box().scale = (1e-4, 1e-4, 1e-4)
+    with pytest.raises(RequestError, match="“Box” have no size"):
+        read(box())
+    box().matrix_world = Matrix.Identity(4)
+    parent = bpy.data.objects.new("Parent", None)
+    scene.collection.objects.link(parent)
+    parent.scale = (3, 1, 1)
+    box().parent, box().rotation_euler = parent, (0, 0, 0.7)
+    box().empty_display_size = 1
+    with pytest.raises(RequestError, match="“Box” are sheared"):
+        read(box())
+
+
+def test_added_bounds_stand_where_the_cameras_look(scene, rig):
+    bpy.ops.dist.add_bounds()
+    empty = scene.dist.bounds
+    assert empty.name.startswith("DIST Bounds") and empty != box()
+    np.testing.assert_allclose(empty.location, [0, 0, 0], atol=1e-5)
+    # Frame height at the distance, for a 36 mm sensor over 32 pixels, 50 mm lens, 24 pixels high.
+    half = math.sqrt(26) * (36 * 24 / 32 / 2) / 50
+    assert 0.4 * half < empty.empty_display_size < half
+
+
+def test_bounds_need_axes_that_meet(scene, rig):
+    others = bpy.data.collections.new("Parallel")
+    scene.collection.children.link(others)
+    for number in range(2):
+        add_camera(others, f"P{number}", 0.0, None).location.y += number
+    with pytest.raises(RequestError, match="do not meet"):
+        api.add_bounds(others)

@@ -1,0 +1,212 @@
+"""Operators, panels, preferences and the command line, headless and with a stand-in worker."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import bpy
+import pytest
+
+from blender_tests.addon.stage import is_alive, wait_until
+from dist_addon import api, cli, jobs, panels, preferences, registration
+from dist_addon.operators import running
+
+
+@pytest.fixture
+def stand_in(monkeypatch, worker, prior, tmp_path):
+    """Let the whole add-on use the stand-in worker and its prior; returns the folder of the next job."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    start = api.start_reconstruction
+
+    def started(*arguments, **options):
+        return start(*arguments, **{**options, "worker_folder": worker, "folder": folder})
+
+    monkeypatch.setattr(api, "start_reconstruction", started)
+    monkeypatch.setattr(api, "PRIORS_FOLDER", prior.parent)
+    yield folder
+    running.stop()
+    running.say("")
+    jobs.cancel_all()
+
+
+class Layout:
+    """Takes what a panel draws, and checks that what it names is there."""
+
+    def __init__(self, drawn=None):
+        self.drawn = [] if drawn is None else drawn
+
+    def column(self, **_options):
+        return Layout(self.drawn)
+
+    box = row = column
+
+    def prop(self, data, name, **_options):
+        assert name in data.bl_rna.properties, name
+        self.drawn.append(("prop", name))
+
+    def operator(self, name, **_options):
+        module, action = name.split(".")
+        rna = getattr(getattr(bpy.ops, module), action).get_rna_type()
+        self.drawn.append(("operator", name))
+        return SimpleNamespace(**{key: None for key in list(rna.properties.keys())})
+
+    def label(self, text="", icon="NONE"):
+        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+        self.drawn.append(("label", text))
+
+    def progress(self, text="", factor=0.0, type="BAR"):
+        assert type in bpy.types.UILayout.bl_rna.functions["progress"].parameters["type"].enum_items
+        assert 0 <= factor <= 1
+        self.drawn.append(("progress", text, factor))
+
+
+def draw() -> list[tuple]:
+    layout = Layout()
+    for panel in panels.CLASSES:
+        panel.draw(SimpleNamespace(layout=layout), bpy.context)
+    return layout.drawn
+
+
+def test_everything_is_registered():
+    for cls in registration.CLASSES:
+        assert cls.is_registered, cls
+    for panel in panels.CLASSES:
+        assert (panel.bl_space_type, panel.bl_region_type, panel.bl_category) == ("VIEW_3D", "UI", "DIST")
+
+
+def test_the_panels_offer_what_is_needed(scene, rig):
+    drawn = draw()
+    for name in ("cameras", "bounds", "prior", "quality", "refine_placement"):
+        assert ("prop", name) in drawn
+    assert ("operator", "dist.reconstruct") in drawn and ("operator", "dist.cancel") not in drawn
+
+
+def test_the_preferences_draw():
+    layout = Layout()
+    own = SimpleNamespace(layout=layout, bl_rna=preferences.DIST_AddonPreferences.bl_rna)
+    preferences.DIST_AddonPreferences.draw(own, bpy.context)
+    assert ("operator", "dist.test_worker") in layout.drawn and ("prop", "python") in layout.drawn
+
+
+def test_the_worker_test_names_versions(capfd):
+    assert bpy.ops.dist.test_worker() == {"FINISHED"}
+    shown = capfd.readouterr().out
+    assert all(word in shown for word in ("Python 3.", "torch 2.", "libigl 2.", "safetensors"))
+
+
+def test_nothing_can_start_without_inputs(scene):
+    assert not bpy.ops.dist.reconstruct.poll() and not bpy.ops.dist.add_bounds.poll()
+    assert not bpy.ops.dist.cancel.poll()
+
+
+def test_the_button_blocks_in_background(scene, rig, stand_in):
+    assert bpy.app.background
+    assert bpy.ops.dist.reconstruct() == {"FINISHED"}
+    assert "DIST Shape" in scene.objects
+    assert scene.dist.last_job == str(stand_in)
+
+
+def test_the_button_tells_what_is_wrong(scene, rig, stand_in):
+    bpy.data.objects["Box"].scale = (0, 0, 0)
+    with pytest.raises(RuntimeError, match="“Box” have no size"):
+        bpy.ops.dist.reconstruct()
+    assert any("Box" in str(entry) for entry in draw())
+    assert not any(stand_in.iterdir())
+
+
+def test_the_button_tells_why_the_worker_failed(scene, rig, stand_in):
+    (stand_in / "mode.txt").write_text("error")
+    with pytest.raises(RuntimeError, match="The masks do not agree"):
+        bpy.ops.dist.reconstruct()
+
+
+def start_beside(scene, stand_in, mode):
+    """Start a job as the window does; timers don't fire in background mode, so the tests call `tick`."""
+    (stand_in / "mode.txt").write_text(mode)
+    job = api.start_reconstruction(scene.dist.cameras, scene.dist.bounds, prior=scene.dist.prior)
+    running.watch(job, scene)
+    assert bpy.app.timers.is_registered(running.tick)
+    return job
+
+
+def test_a_job_beside_the_window_is_imported(scene, rig, stand_in):
+    start_beside(scene, stand_in, "result")
+    assert not bpy.ops.dist.reconstruct.poll() and bpy.ops.dist.cancel.poll()
+    assert ("operator", "dist.cancel") in draw()
+    wait_until(lambda: running.tick() is None, 20)
+    assert "DIST Shape" in scene.objects and not running.failed
+    assert "A view is of little use." in running.outcome
+    assert bpy.ops.dist.reconstruct.poll()
+
+
+def test_a_job_beside_the_window_is_cancelled(scene, rig, stand_in):
+    job = start_beside(scene, stand_in, "wait")
+    wait_until(lambda: running.tick() and (stand_in / "ready.txt").exists(), 20)
+    assert ("progress", "fit 3/3, loss 0.3333, 0 s left", 1.0) in draw()
+    assert bpy.ops.dist.cancel() == {"FINISHED"}
+    wait_until(lambda: not is_alive(job.pid), 3)
+    wait_until(lambda: running.tick() is None, 3)
+    assert running.outcome == "The reconstruction was cancelled." and not running.failed
+
+
+def test_a_failure_beside_the_window_is_shown(scene, rig, stand_in):
+    start_beside(scene, stand_in, "traceback")
+    wait_until(lambda: running.tick() is None, 20)
+    assert running.failed and "KeyError: 'the cause'" in running.outcome
+    assert any("KeyError" in str(entry) for entry in draw())
+
+
+def test_a_closed_scene_gets_no_import(scene, rig, stand_in):
+    start_beside(scene, stand_in, "result")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    wait_until(lambda: running.tick() is None, 20)
+    assert len(bpy.data.objects) == 0
+    assert str(stand_in) in running.outcome
+    assert bpy.ops.dist.import_result(folder=str(stand_in)) == {"FINISHED"}
+    assert "DIST Shape" in bpy.context.scene.objects
+
+
+def test_an_import_can_be_undone(scene, rig, stand_in):
+    bpy.context.preferences.edit.use_global_undo = True
+    bpy.ops.ed.undo_push(message="Before")
+    start_beside(scene, stand_in, "result")
+    wait_until(lambda: running.tick() is None, 20)
+    assert "DIST Shape" in bpy.data.objects
+    bpy.ops.ed.undo()
+    assert "DIST Shape" not in bpy.data.objects and "Cam0" in bpy.data.objects
+
+
+def test_an_import_without_a_result_is_refused(scene, tmp_path):
+    with pytest.raises(RuntimeError, match="holds no result"):
+        bpy.ops.dist.import_result(folder=str(tmp_path))
+
+
+def test_the_command_line(scene, rig, stand_in, tmp_path, capfd):
+    arguments = ["reconstruct", "--cameras", "Rig", "--bounds", "Box", "--quality", "preview"]
+    arguments += ["--out", str(tmp_path / "out.blend"), "--json", str(tmp_path / "report.json")]
+    assert cli.main(arguments) == 0
+    assert "fit 3/3" in capfd.readouterr().err
+    assert json.loads((tmp_path / "report.json").read_text())["scale"] == 1.5
+    with bpy.data.libraries.load(str(tmp_path / "out.blend")) as (found, _):
+        assert "DIST Shape" in found.objects
+    assert json.loads((stand_in / "request.json").read_text())["settings"]["iterations"] == 60
+
+
+def test_the_command_line_tells_what_is_wrong(scene, rig, stand_in, capfd):
+    assert cli.main(["reconstruct", "--cameras", "Nowhere"]) == 1
+    assert "no collection “Nowhere”" in capfd.readouterr().err
+    assert cli.main(["reconstruct", "--quality", "best"]) == 2
+    assert cli.main([]) == 2
+    assert cli.main(["--help"]) == 0
+    (stand_in / "mode.txt").write_text("error")
+    assert cli.main(["reconstruct"]) == 1
+    assert "The masks do not agree" in capfd.readouterr().err
+
+
+def test_it_can_be_registered_again():
+    registration.unregister()
+    assert not hasattr(bpy.types.Scene, "dist") and not hasattr(bpy.types, "DIST_PT_reconstruct")
+    registration.register()
+    assert hasattr(bpy.types, "DIST_PT_reconstruct")

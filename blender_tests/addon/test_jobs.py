@@ -1,0 +1,258 @@
+"""Starting, watching and ending a worker, without Blender's help."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from blender_tests.addon.stage import is_alive, run_blender, wait_until
+from dist_addon.jobs import Job, JobError, Progress, check_python, find_python
+from dist_addon.jobs.environment import clean_environment
+from dist_addon.jobs.job import explain_exit
+
+
+def make_job(tmp_path: Path, mode: str) -> Job:
+    folder = tmp_path / "a job"
+    folder.mkdir()
+    (folder / "mode.txt").write_text(mode)
+    return Job(folder)
+
+
+def run(tmp_path: Path, python: str, worker: Path, mode: str) -> Job:
+    job = make_job(tmp_path, mode)
+    job.start(python, worker)
+    job.wait()
+    return job
+
+
+def test_events_arrive_in_order(tmp_path, python, worker):
+    job = make_job(tmp_path, "result")
+    assert job.state == "queued"
+    events = []
+    job.start(python, worker)
+    assert job.state == "running"
+    job.wait(events.append)
+    assert job.state == "done" and job.error == ""
+    kinds = [event["event"] for event in events]
+    assert kinds == ["status", "progress", "progress", "progress", "warning", "done"]
+    mirrored = (job.folder / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in mirrored] == events
+    assert not is_alive(job.pid)
+
+
+def test_garbage_is_logged_and_skipped(tmp_path, python, worker):
+    job = run(tmp_path, python, worker, "garbage")
+    assert job.state == "done"
+    log = (job.folder / "log.txt").read_text(encoding="utf-8")
+    assert "hello from a library" in log and "[1, 2]" in log
+
+
+@pytest.mark.parametrize(
+    ("mode", "cause"),
+    [
+        ("traceback", "KeyError: 'the cause'"),
+        ("memory", "ran out of memory: choose a lower quality"),
+        ("killed", "killed, most likely by the system for want of memory"),
+        ("crash", "SIGSEGV"),
+        ("silent", "without a result"),
+        ("error", "The masks do not agree."),
+    ],
+)
+def test_a_failure_names_its_cause(tmp_path, python, worker, mode, cause):
+    job = run(tmp_path, python, worker, mode)
+    assert job.state == "failed"
+    assert cause in job.error and str(job.folder / "log.txt") in job.error
+
+
+def test_the_logs_tail_has_the_traceback(tmp_path, python, worker):
+    job = run(tmp_path, python, worker, "traceback")
+    assert job.log_tail(3).splitlines()[-1] == "KeyError: 'the cause'"
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "words"),
+    [
+        (1, "torch.OutOfMemoryError: CUDA out of memory.", "out of memory"),
+        (1, "RuntimeError: no kernel image is available for execution", "too old for this GPU"),
+        (0xC0000005, "", "access violation"),
+        (0xC0000005 - (1 << 32), "", "access violation"),
+        (3, "something odd", "exit code 3.*something odd"),
+        (
+            1,
+            "Traceback (most recent call last):\n  x\ntorch.SomeError: it broke\nover lines",
+            "failed: torch.SomeError: it",
+        ),
+    ],
+)
+def test_exit_codes_in_words(code, log, words):
+    assert re.search(words, explain_exit(code, log))
+
+
+def test_a_missing_python_is_named(tmp_path, worker):
+    job = make_job(tmp_path, "result")
+    with pytest.raises(JobError, match=r"no_such_python.*could not be started"):
+        job.start("/no_such_python", worker)
+    assert job.state == "failed" and "no_such_python" in job.error
+
+
+def test_cancel_within_three_seconds(tmp_path, python, worker):
+    job = make_job(tmp_path, "wait")
+    job.start(python, worker)
+    wait_until((job.folder / "ready.txt").exists, 20)
+    assert job.poll() and job.state == "running"
+    job.cancel()
+    assert wait_until(lambda: not is_alive(job.pid), 3) < 1.5
+    wait_until(lambda: job.poll() is not None and job.finished, 1)
+    assert job.state == "cancelled" and job.error == ""
+
+
+def test_a_worker_that_ignores_cancel_is_killed(tmp_path, python, worker):
+    job = make_job(tmp_path, "deaf")
+    job.start(python, worker)
+    wait_until((job.folder / "ready.txt").exists, 20)
+    start = time.monotonic()
+    job.cancel(wait=True)
+    assert 1.5 < time.monotonic() - start < 3
+    assert not is_alive(job.pid) and job.state == "cancelled"
+
+
+def test_polling_never_waits(tmp_path, python, worker):
+    job = make_job(tmp_path, "deaf")
+    job.start(python, worker)
+    wait_until((job.folder / "ready.txt").exists, 20)
+    job.cancel()
+    start = time.monotonic()
+    for _ in range(20):
+        job.poll()
+    assert time.monotonic() - start < 0.5
+    job.cancel(wait=True)
+
+
+def test_an_exception_while_waiting_cancels(tmp_path, python, worker):
+    job = make_job(tmp_path, "wait")
+    job.start(python, worker)
+
+    def stop(event):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        job.wait(stop)
+    assert job.state == "cancelled" and not is_alive(job.pid)
+
+
+CHILD = """
+import sys, time, bpy, dist_addon
+from pathlib import Path
+from dist_addon.jobs import Job
+dist_addon.register()
+job = Job(Path(sys.argv[1]))
+job.start(sys.argv[2], Path(sys.argv[3]))
+while not (job.folder / "ready.txt").exists():
+    time.sleep(0.02)
+(job.folder / "go.txt").write_text("go")
+if sys.argv[4] == "quit":
+    sys.exit(0)
+if sys.argv[4] == "disable":
+    dist_addon.unregister()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", ["kill", "quit", "disable"])
+def test_the_worker_ends_with_blender(tmp_path, python, worker, how):
+    folder = make_job(tmp_path, "wait").folder
+    blender = run_blender(CHILD, str(folder), python, str(worker), how)
+    try:
+        wait_until((folder / "go.txt").exists, 60)
+        pid = int((folder / "ready.txt").read_text())
+        if how == "kill":
+            assert is_alive(pid)
+            blender.send_signal(signal.SIGKILL)
+        wait_until(lambda: not is_alive(pid), 3)
+    finally:
+        blender.kill()
+        blender.communicate()
+
+
+def test_the_childs_environment_is_clean():
+    leaked = {
+        "PYTHONHOME": "/b/python",
+        "PYTHONPATH": "/b/lib",
+        "OCIO": "/b/config.ocio",
+        "LD_LIBRARY_PATH": os.pathsep.join(["/b/lib", "/usr/local/cuda/lib64"]),
+        "LD_PRELOAD": "/b/lib/libx.so",
+        "HOME": "/home/me",
+        "CUDA_VISIBLE_DEVICES": "1",
+    }
+    assert clean_environment(leaked, Path("/b")) == {
+        "LD_LIBRARY_PATH": "/usr/local/cuda/lib64",
+        "HOME": "/home/me",
+        "CUDA_VISIBLE_DEVICES": "1",
+    }
+
+
+def make_python(path: Path, answer: str) -> str:
+    """A program that answers the probe with a text of ours."""
+    path.write_text(f"#!{sys.executable}\nprint({answer!r})\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def test_pythons_that_cannot_work_are_named_with_a_remedy(tmp_path):
+    with pytest.raises(JobError, match="“/no/python” cannot be run"):
+        check_python("/no/python")
+    with pytest.raises(JobError, match="does not answer as Python"):
+        check_python(make_python(tmp_path / "other", "I am no Python"))
+    answer = {"version": [3, 11, 2], "packages": {"numpy": "2.0", "torch": "2.13.0"}, "broken": {}}
+    bare = make_python(tmp_path / "bare", json.dumps(answer))
+    with pytest.raises(JobError, match=r"bare” is a Python without libigl, safetensors\. .* -m pip install"):
+        check_python(bare)
+    answer["version"] = [3, 8, 1]
+    with pytest.raises(JobError, match=r"Python 3\.8\.1.*3\.10 or newer"):
+        check_python(make_python(tmp_path / "old", json.dumps(answer)))
+    answer = {
+        "version": [3, 11, 2],
+        "packages": {"numpy": "2.0", "torch": "2.13.0", "libigl": "2", "safetensors": "1"},
+        "broken": {"torch": "OSError: no libcudart"},
+    }
+    with pytest.raises(JobError, match="has torch, but it does not load: OSError: no libcudart"):
+        check_python(make_python(tmp_path / "broken", json.dumps(answer)))
+
+
+def test_a_python_is_found(tmp_path, monkeypatch, python):
+    monkeypatch.setenv("DIST_PYTHON", python)
+    found = find_python()
+    assert found.path == python and set(found.packages) == {"torch", "libigl", "safetensors", "numpy"}
+    assert find_python(python) == found
+    # What the user chose counts, even where the variable names a good one.
+    with pytest.raises(JobError, match="/no/python"):
+        find_python("/no/python")
+
+
+def test_no_python_at_all_is_one_clear_error(tmp_path, monkeypatch):
+    for name in ("DIST_PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", make_python(tmp_path / "python", "nothing"))
+    with pytest.raises(JobError, match=r"No Python for the worker was found.*preferences.*DIST_PYTHON"):
+        find_python()
+
+
+def test_progress_is_readable():
+    progress = Progress()
+    assert (str(progress), progress.factor) == ("Starting", 0.0)
+    progress.take({"event": "status", "message": "Loading"})
+    assert str(progress) == "Loading"
+    progress.take({"event": "progress", "stage": "fit", "step": 30, "steps": 120, "loss": 0.01234, "seconds_left": 75})
+    assert (str(progress), progress.factor) == ("fit 30/120, loss 0.01234, 1 min 15 s left", 0.25)
+    progress.take({"event": "progress", "stage": "mesh", "step": 0, "steps": 0, "loss": None, "seconds_left": None})
+    assert (str(progress), progress.factor) == ("mesh 0/0", 0.0)

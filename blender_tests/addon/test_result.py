@@ -1,0 +1,92 @@
+"""A result's way into the scene, with a stand-in worker."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+
+import bpy
+import numpy as np
+import pytest
+
+from dist_addon import api
+from dist_addon.jobs import JobError
+from dist_addon.worker.dist_engine.protocol import RequestError
+
+CORNERS = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]
+
+
+def make(scene, rig, worker, prior, folder, **options):
+    return api.reconstruct(rig, bpy.data.objects["Box"], prior=prior, worker_folder=worker, folder=folder, **options)
+
+
+def test_a_reconstruction_stands_in_the_scene(scene, rig, worker, prior, tmp_path):
+    before = {thing.name: thing.matrix_world.copy() for thing in scene.objects}
+    told = []
+    found = make(scene, rig, worker, prior, tmp_path / "job", progress=lambda p: told.append(str(p)))
+    assert told[0] == "Loading" and "fit 3/3, loss 0.3333, 0 s left" in told
+    assert found.report["scale"] == 1.5 and found.folder == (tmp_path / "job").resolve()
+    assert (found.folder / "prior.safetensors").read_bytes() == prior.read_bytes()
+
+    thing = found.object
+    collections = [collection.name for collection in thing.users_collection]
+    assert collections == ["DIST Reconstructions"]
+    bpy.context.view_layer.update()
+    # A quarter turn about z, then the shift, by hand.
+    world = [thing.matrix_world @ vertex.co for vertex in thing.data.vertices]
+    np.testing.assert_allclose(world, [[10, 20, 30], [10, 21, 30], [8, 20, 30], [10, 20, 33]], atol=1e-5)
+    assert tuple(thing.scale) == (1, 1, 1)
+    assert [tuple(polygon.vertices) for polygon in thing.data.polygons] == [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)]
+    assert len(thing.data.edges) == 6 and all(polygon.use_smooth for polygon in thing.data.polygons)
+    expected = np.array([[-1, -1, -1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]) / [[3**0.5], [1], [1], [1]]
+    for loop, normal in zip(thing.data.loops, thing.data.corner_normals, strict=True):
+        np.testing.assert_allclose(normal.vector, expected[loop.vertex_index], atol=1e-2)
+    assert (thing["dist_scale"], thing["dist_device"], thing["dist_queries_march"]) == (1.5, "cpu", 5e9)
+    np.testing.assert_allclose(thing["dist_iou"], [0.9, 0.8])
+
+    assert before == {name: scene.objects[name].matrix_world for name in before}
+    assert not thing.select_get() and bpy.context.view_layer.objects.active is None
+
+    again = api.import_result(found.folder)
+    assert again != thing and again.users_collection == thing.users_collection
+
+
+def test_a_failed_worker_is_an_error(scene, rig, worker, prior, tmp_path):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "mode.txt").write_text("error")
+    with pytest.raises(JobError, match="masks do not agree"):
+        make(scene, rig, worker, prior, tmp_path / "job")
+
+
+def test_an_old_result_is_not_taken_for_a_new_one(scene, rig, worker, prior, tmp_path):
+    make(scene, rig, worker, prior, tmp_path / "job")
+    (tmp_path / "job" / "mode.txt").write_text("silent")
+    with pytest.raises(JobError):
+        make(scene, rig, worker, prior, tmp_path / "job")
+    with pytest.raises(RequestError, match="holds no result"):
+        api.import_result(tmp_path / "job")
+
+
+def test_a_folder_is_made_where_none_is_given(scene, rig, worker, prior, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = make(scene, rig, worker, prior, None)
+    assert found.folder.parent == tmp_path.resolve()
+    assert (found.folder / "request.json").is_file()
+
+
+def test_damaged_results_are_refused(scene, rig, worker, prior, tmp_path):
+    folder = make(scene, rig, worker, prior, tmp_path / "job").folder
+    count = len(bpy.data.objects)
+    np.save(folder / "faces.npy", np.array([[0, 1, 9]], np.int32))
+    with pytest.raises(RequestError, match="damaged"):
+        api.import_result(folder)
+    np.save(folder / "faces.npy", np.empty((0, 3), np.int32))
+    with pytest.raises(RequestError, match="no surface"):
+        api.import_result(folder)
+    (folder / "faces.npy").unlink()
+    with pytest.raises(RequestError, match=r"faces\.npy"):
+        api.import_result(folder)
+    (folder / "result.json").write_text(json.dumps({"version": 1}))
+    with pytest.raises(RequestError):
+        api.import_result(folder)
+    assert len(bpy.data.objects) == count

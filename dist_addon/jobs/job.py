@@ -1,0 +1,296 @@
+"""One worker process: start it, read its events, cancel it, and say in plain words why it failed."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..worker.dist_engine import protocol
+from .environment import NO_WINDOW, clean_environment
+
+WORKER_FOLDER = Path(__file__).resolve().parent.parent / "worker"
+# Seconds that a worker gets to obey "cancel", and then to obey termination, before it is killed.
+CANCEL_GRACE = 2.2
+TERMINATE_GRACE = 0.3
+# A line longer than this is no event: read it in pieces rather than hold it all.
+LONGEST_LINE = 1 << 20
+
+_running: weakref.WeakSet[Job] = weakref.WeakSet()
+
+
+class JobError(protocol.RequestError):
+    """A job that could not run, failed or was cancelled; the message names the cause and the remedy."""
+
+
+class Job:
+    """A worker and its folder.
+
+    The state goes ``queued``, ``running``, then one of ``done``, ``failed``, ``cancelled``; `poll` moves it on.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the request; the worker writes the result there.
+
+    Attributes
+    ----------
+    state : str
+    error : str
+        Why the job failed, in plain words; empty otherwise.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder).resolve()
+        self.state = "queued"
+        self.error = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._closed = False
+        self._last_event = ""
+        self._reported = ""
+        self._ender: threading.Thread | None = None
+        self._ended_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Process number of the worker; None before `start`."""
+        return self._process.pid if self._process else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job is done, failed or cancelled."""
+        return self.state not in {"queued", "running"}
+
+    def start(
+        self,
+        python: str,
+        worker_folder: Path = WORKER_FOLDER,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start the worker.
+
+        Parameters
+        ----------
+        python : str
+            The interpreter.
+        worker_folder : Path
+            A folder with ``__main__.py``.
+        environment : mapping, optional
+            The worker's environment; a cleaned copy of this process's own by default.
+
+        Raises
+        ------
+        JobError
+            The interpreter could not be started.
+        """
+        if self.state != "queued":
+            raise JobError(f"The job in {self.folder} was started before: make a new one.")
+        command = [python, "-I", "-u", str(worker_folder), str(self.folder)]
+        try:
+            with (self.folder / "log.txt").open("ab") as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    cwd=self.folder,
+                    env=clean_environment() if environment is None else dict(environment),
+                    creationflags=NO_WINDOW,
+                    # Ctrl+C in Blender's terminal reaches Blender alone, which then cancels.
+                    start_new_session=os.name == "posix",
+                )
+        except (OSError, ValueError) as error:
+            self.state = "failed"
+            self.error = f"“{python}” could not be started ({error}). Choose another Python in the preferences."
+            raise JobError(self.error) from error
+        self.state = "running"
+        _running.add(self)
+        threading.Thread(target=self._read, args=(self._process,), name="DIST events", daemon=True).start()
+
+    def poll(self) -> list[dict[str, Any]]:
+        """Return the events since the last call, and bring `state` up to date. Never waits."""
+        events: list[dict[str, Any]] = []
+        while not self._lines.empty():
+            line = self._lines.get()
+            if line is None:
+                self._closed = True
+                continue
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            try:
+                event = protocol.parse_event(text)
+            except protocol.RequestError:
+                self._append("log.txt", f"(not an event) {text[:500]}")
+                continue
+            events.append(event)
+            self._append("events.jsonl", json.dumps(event))
+            if event["event"] in {"done", "error", "cancelled"}:
+                self._last_event = event["event"]
+            if event["event"] == "error":
+                self._reported = str(event["message"])
+        self._settle()
+        return events
+
+    def wait(self, on_event: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Block until the job has finished, handing over each event; an exception cancels the job."""
+        try:
+            while True:
+                for event in self.poll():
+                    if on_event:
+                        on_event(event)
+                if self.finished:
+                    return
+                time.sleep(0.05)
+        except BaseException:
+            self.cancel(wait=True)
+            raise
+
+    def cancel(self, wait: bool = False) -> None:
+        """Ask the worker to stop, and make it stop if it does not within 2.5 seconds.
+
+        Parameters
+        ----------
+        wait : bool
+            Return only when the worker is gone.
+        """
+        if self.state == "queued":
+            self.state = "cancelled"
+        if self._process is None or self.finished:
+            return
+        if self._ender is None:
+            self._ender = threading.Thread(target=_end, args=(self._process,), name="DIST cancel", daemon=True)
+            self._ender.start()
+        if wait:
+            self._ender.join()
+            # The last lines may still be on their way.
+            while not self.finished:
+                self.poll()
+                time.sleep(0.01)
+
+    def log_tail(self, lines: int = 15) -> str:
+        """Return the last lines of the worker's log."""
+        try:
+            with (self.folder / "log.txt").open("rb") as log:
+                log.seek(max(log.seek(0, os.SEEK_END) - 16384, 0))
+                text = log.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return "\n".join(text.strip().splitlines()[-lines:])
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as stream, contextlib.suppress(OSError, ValueError):
+            while line := stream.readline(LONGEST_LINE):
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _append(self, name: str, text: str) -> None:
+        # A full disk must not hide the job's end from the user.
+        with (
+            contextlib.suppress(OSError),
+            (self.folder / name).open("a", encoding="utf-8") as stream,
+        ):
+            stream.write(text + "\n")
+
+    def _settle(self) -> None:
+        """Take the process's end into `state`, once its last event is read."""
+        if self.state != "running" or self._process is None or (code := self._process.poll()) is None:
+            return
+        # A child of the worker's may hold the pipe open: don't wait for ever.
+        self._ended_at = self._ended_at or time.monotonic()
+        if not self._closed and time.monotonic() - self._ended_at < 1.0:
+            return
+        if self._ender is not None or self._last_event == "cancelled":
+            self.state = "cancelled"
+        elif self._last_event == "done":
+            self.state = "done"
+        else:
+            self.state = "failed"
+            cause = self._reported or explain_exit(code, self.log_tail(200))
+            self.error = f"{cause}\nThe worker's log: {self.folder / 'log.txt'}"
+        if self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        _running.discard(self)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask, then terminate, then kill."""
+    if process.stdin:
+        with contextlib.suppress(OSError, ValueError):
+            process.stdin.write(b"cancel\n")
+            process.stdin.flush()
+    for grace, action in ((CANCEL_GRACE, process.terminate), (TERMINATE_GRACE, process.kill)):
+        try:
+            process.wait(grace)
+            return
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                action()
+    process.wait()
+
+
+def cancel_all() -> None:
+    """Cancel every running job of this process and wait until the workers are gone."""
+    jobs = list(_running)
+    for job in jobs:
+        job.cancel()
+    for job in jobs:
+        job.cancel(wait=True)
+
+
+# `unregister` is not called when Blender quits.
+atexit.register(cancel_all)
+
+
+# What a log says when memory ran out, and when PyTorch does not fit the GPU.
+OUT_OF_MEMORY = (
+    "MemoryError",
+    "out of memory",
+    "OutOfMemoryError",
+    "bad_alloc",
+    "can't allocate memory",
+)
+SAVE_MEMORY = "choose a lower quality, smaller pictures or fewer cameras."
+NO_MEMORY = "The worker ran out of memory: " + SAVE_MEMORY
+WINDOWS_CODES = {0xC0000017: NO_MEMORY, 0xC0000005: "The worker crashed (access violation)."}
+
+
+def explain_exit(code: int, log: str) -> str:
+    """Say in plain words why a worker ended without a result.
+
+    Parameters
+    ----------
+    code : int
+        Its exit code; negative for a signal.
+    log : str
+        The end of its log.
+    """
+    if any(sign in log for sign in OUT_OF_MEMORY):
+        return NO_MEMORY
+    if "no kernel image is available" in log:
+        return "The worker's PyTorch is too old for this GPU: install a newer one, or choose the CPU as device."
+    if code == -int(getattr(signal, "SIGKILL", 9)):
+        return "The worker was killed, most likely by the system for want of memory: " + SAVE_MEMORY
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"The worker crashed with {signal.Signals(-code).name}: its log may tell where."
+    if code & 0xFFFFFFFF in WINDOWS_CODES:
+        return WINDOWS_CODES[code & 0xFFFFFFFF]
+    last = log.strip().splitlines()[-1].strip() if log.strip() else ""
+    # An exception's message may run over several lines: its name starts the first.
+    raised = re.findall(r"^([\w.]+(?:Error|Exception|Exit|Interrupt)\b.*)$", log, flags=re.MULTILINE)
+    if "Traceback (most recent call last)" in log and last:
+        return f"The worker failed: {raised[-1] if raised else last}"
+    return f"The worker ended (exit code {code}) without a result." + (f" It last said: {last}" if last else "")

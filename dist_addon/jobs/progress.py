@@ -1,0 +1,65 @@
+"""What a running job shows: its events folded into one small state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Progress:
+    """Where a job stands, for a panel, a terminal or a script.
+
+    Attributes
+    ----------
+    message : str
+        The last status.
+    stage : str
+        What the worker is doing, such as ``fit``; empty before the first step.
+    step, steps : int
+        Steps done and in all, in this stage.
+    loss : float or None
+    seconds_left : float or None
+        The worker's guess.
+    warnings : list of str
+    """
+
+    message: str = "Starting"
+    stage: str = ""
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    seconds_left: float | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def factor(self) -> float:
+        """How much of the stage is done, 0 to 1."""
+        return min(max(self.step / self.steps, 0.0), 1.0) if self.steps > 0 else 0.0
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Fold one event of the protocol into the state."""
+        if event["event"] == "status":
+            self.message = str(event["message"])
+        elif event["event"] == "progress":
+            self.stage, self.loss = str(event["stage"]), event["loss"]
+            self.step, self.steps = int(event["step"] or 0), int(event["steps"] or 0)
+            self.seconds_left = event["seconds_left"]
+        elif event["event"] == "warning":
+            self.warnings.append(str(event["message"]))
+
+    def __str__(self) -> str:
+        if not self.stage:
+            return self.message
+        parts = [f"{self.stage} {self.step}/{self.steps}"]
+        if self.loss is not None:
+            parts.append(f"loss {self.loss:.4g}")
+        if self.seconds_left is not None:
+            parts.append(f"{_clock(self.seconds_left)} left")
+        return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

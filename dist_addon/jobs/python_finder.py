@@ -1,0 +1,169 @@
+"""Find the Python that runs the worker: one that has PyTorch, libigl and safetensors."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .environment import NO_WINDOW, clean_environment
+from .job import JobError
+
+# Distribution names, as pip knows them, and the module that each brings.
+PACKAGES = {"torch": "torch", "libigl": "igl", "safetensors": "safetensors", "numpy": "numpy"}
+OLDEST = (3, 10)
+VARIABLE = "DIST_PYTHON"
+
+# Reading a version does not import the package, which takes seconds for PyTorch; "import" does, to find a broken one.
+PROBE = """
+import importlib, importlib.metadata, json, sys
+answer = {"version": list(sys.version_info[:3]), "packages": {}, "broken": {}}
+for name, module in json.loads(sys.argv[1]).items():
+    try:
+        answer["packages"][name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        continue
+    if sys.argv[2] == "import":
+        try:
+            importlib.import_module(module)
+        except BaseException as error:
+            answer["broken"][name] = f"{type(error).__name__}: {error}"
+print(json.dumps(answer))
+"""
+
+_found: dict[str, WorkerPython] = {}
+
+
+@dataclass(frozen=True)
+class WorkerPython:
+    """An interpreter that can run the worker.
+
+    Attributes
+    ----------
+    path : str
+        The program.
+    version : str
+        Python's version, such as ``3.11.9``.
+    packages : dict
+        Version of each of `PACKAGES`.
+    """
+
+    path: str
+    version: str
+    packages: dict[str, str]
+
+    def __str__(self) -> str:
+        return f"Python {self.version} with " + ", ".join(f"{k} {v}" for k, v in self.packages.items())
+
+
+def check_python(path: str, thorough: bool = False) -> WorkerPython:
+    """Ask one interpreter whether it can run the worker.
+
+    Parameters
+    ----------
+    path : str
+        The program.
+    thorough : bool
+        Import the packages, which takes seconds, instead of only reading their versions.
+
+    Raises
+    ------
+    JobError
+        It is no Python, too old, or lacks a package; the message names it and the remedy.
+    """
+    if path in _found and not thorough:
+        return _found[path]
+    command = [path, "-I", "-c", PROBE, json.dumps(PACKAGES), "import" if thorough else "look"]
+    try:
+        answer = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=120 if thorough else 20,
+            env=clean_environment(),
+            creationflags=NO_WINDOW,
+        )
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        raise JobError(
+            f"“{path}” cannot be run as a Python ({error}). Choose another one in the add-on's preferences."
+        ) from error
+    try:
+        data = json.loads(answer.stdout.decode("utf-8", "replace").strip().splitlines()[-1])
+        version, packages, broken = (
+            tuple(data["version"]),
+            dict(data["packages"]),
+            dict(data["broken"]),
+        )
+    except (ValueError, LookupError, TypeError) as error:
+        raise JobError(
+            f"“{path}” does not answer as Python does (exit code {answer.returncode}). "
+            "Choose another one in the add-on's preferences."
+        ) from error
+    if version < OLDEST:
+        raise JobError(f"“{path}” is Python {_dotted(version)}; the worker needs {_dotted(OLDEST)} or newer.")
+    missing = [name for name in PACKAGES if name not in packages]
+    if missing:
+        raise JobError(
+            f"“{path}” is a Python without {', '.join(missing)}. Install what is missing with: "
+            f'"{path}" -m pip install {" ".join(missing)}'
+        )
+    if broken:
+        name, reason = next(iter(broken.items()))
+        raise JobError(f"“{path}” has {name}, but it does not load: {reason}. Install {name} there again.")
+    _found[path] = WorkerPython(path, _dotted(version), packages)
+    return _found[path]
+
+
+def find_python(chosen: str = "") -> WorkerPython:
+    """Find the Python that runs the worker.
+
+    Parameters
+    ----------
+    chosen : str
+        What the user chose. Empty: ``DIST_PYTHON``, then the interpreter of this process, then those on the search
+        path, then virtual environments in common places; the first that has all packages.
+
+    Raises
+    ------
+    JobError
+        The chosen one (or that of ``DIST_PYTHON``) cannot run the worker, or none was found.
+    """
+    chosen = chosen or os.environ.get(VARIABLE, "")
+    if chosen:
+        return check_python(chosen)
+    without = []
+    for path in _candidates():
+        try:
+            return check_python(path)
+        except JobError as error:
+            without.append(str(error))
+    tried = "\n".join(f"- {line}" for line in without) or "- (no Python at all)"
+    raise JobError(
+        "No Python for the worker was found: it needs one with " + ", ".join(PACKAGES) + ". Install them "
+        f"into a Python of yours and choose it in the add-on's preferences, or set {VARIABLE}. Tried:\n{tried}"
+    )
+
+
+def _candidates() -> Sequence[str]:
+    """Paths of Pythons that exist, likeliest first, without repeats."""
+    program = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+    home = Path.home()
+    environments = [os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX")]
+    environments += [str(home / name) for name in (".venv", "venv", ".virtualenvs/dist", "dist_venv")]
+    paths = [sys.executable] if "python" in Path(sys.executable or "").name.lower() else []
+    paths += [found for name in ("python3", "python") if (found := shutil.which(name))]
+    paths += [str(Path(folder) / program) for folder in environments if folder]
+    for name in ("miniforge3", "miniconda3", "anaconda3"):
+        paths.append(str(home / name / ("python.exe" if sys.platform == "win32" else "bin/python")))
+    # Apple's own python3 opens a window that offers developer tools.
+    apple = "/usr/bin/python3" if sys.platform == "darwin" else ""
+    return [path for path in dict.fromkeys(paths) if path != apple and Path(path).is_file()]
+
+
+def _dotted(version: Sequence[int]) -> str:
+    return ".".join(str(number) for number in version)

@@ -1,0 +1,1 @@
+"""Between Blender's scene and plain data: cameras, pictures, bounds, results."""

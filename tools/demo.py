@@ -1,0 +1,230 @@
+"""Reconstruct an object from pictures, end to end: ``python3 tools/demo.py``.
+
+Sets everything up by itself, then builds a Blender scene (without a window): an object, cameras around it, their
+pictures. The object is taken out, the add-on reconstructs it from the pictures, and the result is measured against it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools import environment
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dist_addon.jobs import Progress
+
+SEED = 10_007  # the prior has seen the generator's seeds 0 to 9999
+INTERRUPTED = 130
+ENDINGS = (".obj", ".off", ".ply", ".stl")
+
+
+def main() -> int:
+    """Read the command line; set up and start again inside, or, there, do the work. Return the exit code."""
+    options = _read_command_line()
+    try:
+        if not options.inside:
+            python = environment.ensure("main")
+            again = ["-I", "-u", __file__, *sys.argv[1:], "--inside", repr(options.began)]
+            return environment.run(python, again, DIST_PYTHON=str(python))
+        return demo(options)
+    except environment.SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Do the work, inside the environment; return the exit code."""
+    stages = {"set up": time.time() - options.began}
+    out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    _send_blenders_chatter_to(out / "blender.log")
+
+    import bpy
+
+    import dist_addon
+    from dist_addon import api
+    from dist_addon.worker.dist_engine.protocol import RequestError
+    from tools import demo_report, demo_scene
+
+    try:
+        vertices, faces = _read_mesh(options.mesh) if options.mesh else _make_table(options.seed)
+        print(f"{options.mesh or f'Table {options.seed}'}: {len(faces):,} triangles", flush=True)
+        with _stage("pictures", stages):
+            scene = demo_scene.build(vertices, faces, out / "pictures", options.up, options.seed)
+        if (out / "job" / "request.json").exists():  # of the last run: nothing may be taken from it
+            shutil.rmtree(out / "job")
+        dist_addon.register()
+        demo_scene.choose_inputs(scene, options.quality)
+        bar = Bar()
+        with _stage("reconstruction", stages):
+            try:
+                made = api.reconstruct(
+                    cameras=scene.pictures,
+                    bounds=scene.bounds,
+                    prior=options.prior,
+                    quality=options.quality,
+                    folder=out / "job",
+                    progress=bar.show,
+                )
+            finally:
+                bar.close()
+        with _stage("evaluation", stages):
+            views, chamfer = demo_report.evaluate(scene, made.object, out / "renders")
+            demo_report.draw_comparison(views, out / "comparison.png")
+        with _stage("saving", stages), contextlib.redirect_stdout(io.StringIO()):
+            demo_report.export(made.object, out / "result.ply")
+            demo_scene.save(out / "demo.blend", scene)
+    except (RequestError, ValueError) as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        return 1
+
+    fit = [view.iou for view in views if not view.held_back]
+    held_back = [view.iou for view in views if view.held_back]
+    queries = made.report["queries"]
+    numbers = {
+        "iou_fit": sum(fit) / len(fit),
+        "iou_heldout": sum(held_back) / len(held_back),
+        "chamfer_x1000": chamfer,
+        "queries": sum(queries.values()),
+        "seconds_fit": stages["reconstruction"],
+        "seconds_total": time.time() - options.began,
+        "iou_per_view": {view.name: view.iou for view in views},
+        "queries_per_purpose": queries,
+        "seconds_per_stage": {**stages, "worker": made.report["seconds"]},
+        "blender": bpy.app.version_string,
+        "device": made.report["device"],
+    }
+    if options.json:
+        options.json.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    _print_table(numbers, out)
+    return 0
+
+
+class Bar:
+    """A progress bar: one line that is drawn over on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self.live = sys.stdout.isatty()
+        self.drawn = ""
+        self.stage = ""
+        self.next_line = 0.0
+
+    def show(self, progress: Progress) -> None:
+        """Draw a job's state."""
+        new_stage = progress.stage != self.stage
+        self.stage = progress.stage
+        if self.live:
+            filled = round(24 * progress.factor)
+            line = f"  [{'█' * filled}{'░' * (24 - filled)}] {progress}"
+            print("\r" + line.ljust(len(self.drawn)), end="", flush=True)
+            self.drawn = line
+        elif new_stage or progress.factor == 1 or time.monotonic() > self.next_line:
+            line = f"  {progress.factor:4.0%}  {progress}"
+            if line != self.drawn:
+                print(line, flush=True)
+            self.drawn = line
+            self.next_line = time.monotonic() + 5
+
+    def close(self) -> None:
+        """Leave the last line as it is and go on below it."""
+        if self.live and self.drawn:
+            print(flush=True)
+
+
+def _read_command_line() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mesh", type=Path, help=f"reconstruct this mesh instead of a table ({', '.join(ENDINGS)})")
+    axes = [sign + axis for axis in "xyz" for sign in "+-"]
+    parser.add_argument("--up", default="+z", choices=axes, help="the mesh's axis that is up, as in --up=-z")
+    parser.add_argument("--out", type=Path, default=environment.ROOT / "demo_out", help="folder for what is made")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--seed", type=int, default=SEED, help="which table, and which cameras")
+    parser.add_argument("--prior", default="table", help="a built-in shape prior's name, or a .safetensors file")
+    parser.add_argument("--quality", default="normal", choices=["preview", "normal", "fine"])
+    # Set when the program has started itself again inside the environment: when it first began.
+    parser.add_argument("--inside", type=float, help=argparse.SUPPRESS)
+    # "--up -z" would read as an option of its own.
+    words = sys.argv[1:]
+    for i in range(len(words) - 1):
+        if words[i] == "--up" and words[i + 1] in axes:
+            words[i : i + 2] = ["--up=" + words[i + 1]]
+            break
+    options = parser.parse_args(words)
+    options.began = options.inside or time.time()
+    if options.mesh and options.mesh.suffix.lower() not in ENDINGS:
+        parser.error(f"{options.mesh}: the mesh's name must end in one of {', '.join(ENDINGS)}")
+    if options.mesh and not options.mesh.is_file():
+        parser.error(f"{options.mesh}: there is no such file")
+    return options
+
+
+def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import igl
+
+    vertices, faces = igl.read_triangle_mesh(str(path))
+    if len(faces) == 0:
+        raise ValueError(f"{path} holds no triangles: choose another mesh.")
+    return vertices, faces
+
+
+def _make_table(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    from tools.generators import tables
+
+    return tables.make_table(seed)
+
+
+def _send_blenders_chatter_to(path: Path) -> None:
+    """Let Python's own output alone have the terminal; Blender's C code prints a line a picture."""
+    sys.stdout.flush()
+    terminal = os.dup(1)
+    with path.open("wb") as log:
+        os.dup2(log.fileno(), 1)
+    sys.stdout = os.fdopen(terminal, "w", encoding="utf-8", errors="replace", buffering=1)
+
+
+@contextlib.contextmanager
+def _stage(name: str, stages: dict[str, float]) -> Any:
+    began = time.monotonic()
+    print(f"{name.capitalize()} …", flush=True)
+    yield
+    stages[name] = time.monotonic() - began
+
+
+def _print_table(numbers: dict[str, Any], out: Path) -> None:
+    seconds = numbers["seconds_per_stage"]
+    worker = seconds["worker"]
+    rows = [
+        ("Silhouette IoU, the views fitted to", f"{numbers['iou_fit']:.4f}"),
+        ("Silhouette IoU, views held back", f"{numbers['iou_heldout']:.4f}"),
+        ("Chamfer distance x 1000", f"{numbers['chamfer_x1000']:.3f}"),
+        ("Decoder queries", f"{numbers['queries']:,}"),
+    ]
+    rows += [(f"Seconds, {name}", f"{seconds[name]:.1f}") for name in seconds if name != "worker"]
+    at = next(i for i, row in enumerate(rows) if row[0] == "Seconds, reconstruction") + 1
+    rows[at:at] = [(f"    {name}", f"{took:.1f}") for name, took in worker.items()]
+    rows.append(("Seconds in all", f"{numbers['seconds_total']:.1f}"))
+    width = max(len(label) for label, _ in rows)
+    print()
+    for label, value in rows:
+        print(f"{label:<{width}}  {value:>12}")
+    print(f"\nWritten to {out}: comparison.png, demo.blend, result.ply")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
