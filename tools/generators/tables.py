@@ -6,13 +6,14 @@ Frame: +Z up, -Y front, the floor at z = 0; most tables are about 1 long along X
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import manifold3d as m3
 import numpy as np
 
 Array = np.ndarray
 Rng = np.random.Generator
-Solid = m3.Manifold
+Solid: TypeAlias = m3.Manifold
 
 # Thinnest part worth modelling, relative to the largest extent.
 THIN = 0.02
@@ -97,10 +98,7 @@ def _loft(section: Array, zs: Array, radii: Array, shifts: Array | None = None) 
     shifts = np.zeros_like(zs) if shifts is None else shifts
     count = len(section)
     vertices = np.concatenate(
-        [
-            np.column_stack([section * r + [x, 0], np.full(count, z)])
-            for z, r, x in zip(zs, radii, shifts, strict=True)
-        ]
+        [np.column_stack([section * r + [x, 0], np.full(count, z)]) for z, r, x in zip(zs, radii, shifts, strict=True)]
     )
     here = np.arange(count)
     after = (here + 1) % count
@@ -209,11 +207,8 @@ def _cornered(half: Array, cut: float, steps: int) -> Array:
     """Return a rectangle whose corners are replaced by arcs of `steps` segments."""
     arc = np.linspace(0, np.pi / 2, steps + 1)
     corners = [
-        np.array(sign) * (half - cut)
-        + cut * np.column_stack([np.cos(arc + turn), np.sin(arc + turn)])
-        for sign, turn in zip(
-            [(1, 1), (-1, 1), (-1, -1), (1, -1)], np.arange(4) * np.pi / 2, strict=True
-        )
+        np.array(sign) * (half - cut) + cut * np.column_stack([np.cos(arc + turn), np.sin(arc + turn)])
+        for sign, turn in zip([(1, 1), (-1, 1), (-1, -1), (1, -1)], np.arange(4) * np.pi / 2, strict=True)
     ]
     return np.concatenate(corners)
 
@@ -252,17 +247,17 @@ def _top(
     outline = _outline(rng, kind, 1.0, width)
     edge = _pick(rng, straight=0.5, bevel=0.2, round=0.15, lens=0.15)
     inset = min(thickness * rng.uniform(0.4, 2.5), 0.12 * width)
-    levels = {
+    profiles: dict[str, list[tuple[float, float]]] = {
         "straight": [(0, 0), (1, 0)],
         "bevel": [(0, inset), (rng.uniform(0.3, 0.8), 0), (1, 0)],
         "round": [(0, 0.3), (0.1, 0.13), (0.3, 0), (0.7, 0), (0.9, 0.13), (1, 0.3)],
         "lens": [(0, inset), (0.5, 0), (1, inset / 2)],
-    }[edge]
+    }
+    levels = profiles[edge]
     if edge == "round":
         levels = [(z, r * thickness) for z, r in levels]
     rings = [
-        np.column_stack([outline * (1 - 2 * r / np.array([1, width])), np.full(len(outline), z)])
-        for z, r in levels
+        np.column_stack([outline * (1 - 2 * r / np.array([1, width])), np.full(len(outline), z)]) for z, r in levels
     ]
     points = np.concatenate(rings) * [1, 1, thickness] + [0, 0, height]
     under = rings[0][:, :2]
@@ -318,9 +313,7 @@ def _leg(rng: Rng, plan: Plan, thick: float) -> Leg:
     height = plan.height + plan.bite
     least = THIN / 2 * plan.size
     disc = _circle(int(rng.choice([8, 16, 20])))
-    style = _pick(
-        rng, square=0.22, round=0.16, taper_square=0.16, taper_round=0.16, turned=0.18, curved=0.12
-    )
+    style = _pick(rng, square=0.22, round=0.16, taper_square=0.16, taper_round=0.16, turned=0.18, curved=0.12)
     if style in ("square", "round"):
         section = SQUARE if style == "square" else disc
         if style == "square" and _chance(rng, 0.2):
@@ -635,9 +628,7 @@ def _trestle(rng: Rng, outlines: dict[str, float]) -> Solid:
     right = end.transform(shear).translate((x * 0.9 if lean else x, 0, 0))
     parts = [top, right, right.mirror((1, 0, 0))]
     if style not in ("loop", "v") and not lean and _chance(rng, 0.65):
-        z = {"x": 0.5, "a": profiles[-1][:, 1].mean() / plan.height}.get(
-            style, rng.uniform(0.2, 0.7)
-        )
+        z = {"x": 0.5, "a": profiles[-1][:, 1].mean() / plan.height}.get(style, rng.uniform(0.2, 0.7))
         parts.append(_spar(rng, plan, x, z * plan.height))
     elif style == "loop" and _chance(rng, 0.25):
         parts.append(_spar(rng, plan, x, 0.01))
@@ -681,9 +672,7 @@ def _crossed(rng: Rng, outlines: dict[str, float]) -> Solid:
     half = (plan.length - 3 * stave) / 2 * rng.uniform(0.5, 0.95)
     thick = _log(rng, 0.024 * plan.size, 0.05)
     y = (plan.width - thick) / 2 * rng.uniform(0.5, 0.95)
-    strips = [
-        _slanted(s * half, -s * half, 0, plan.height + plan.bite, stave * 1.3) for s in (-1, 1)
-    ]
+    strips = [_slanted(s * half, -s * half, 0, plan.height + plan.bite, stave * 1.3) for s in (-1, 1)]
     parts = [top]
     parts += [_plate(strip, "y", at, thick) for strip in strips for at in (-y, y)]
     if _chance(rng, 0.6):

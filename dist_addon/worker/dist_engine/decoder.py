@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,30 +74,34 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(nn.ParameterDict() for _ in range(len(architecture.widths) + 1))
         for name, shape in architecture.shapes().items():
             _, index, part = name.split(".")
-            self.layers[int(index)][part] = nn.Parameter(torch.zeros(shape))
+            self.parts()[int(index)][part] = nn.Parameter(torch.zeros(shape))
+
+    def parts(self) -> list[nn.ParameterDict]:
+        """Each layer's weights: some of ``hidden``, ``code`` and ``point``, and always ``bias``."""
+        return cast("list[nn.ParameterDict]", list(self.layers))
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw He-normal weights, each input with a scale of its own.
 
         Taken together, the 3 coordinates would drown among the hidden units, and training would stand still for long.
         """
-        for layer in self.layers:
+        for layer in self.parts():
             for part in ("hidden", "code", "point"):
                 if part in layer:
                     nn.init.normal_(layer[part], std=(2.0 / layer[part].shape[1]) ** 0.5, generator=generator)
             nn.init.normal_(layer["bias"], std=0.3, generator=generator)
         # Distances are short: start with small ones.
-        for weight in self.layers[-1].values():
+        for weight in self.parts()[-1].values():
             weight.data.mul_(0.1)
 
     def fold(self, code: Tensor) -> list[Tensor]:
         """Biases of all layers with the code's share added: from (latent,) to (width,), or batched (S, width)."""
-        return [layer["bias"] + code @ layer["code"].T if "code" in layer else layer["bias"] for layer in self.layers]
+        return [layer["bias"] + code @ layer["code"].T if "code" in layer else layer["bias"] for layer in self.parts()]
 
     def forward(self, points: Tensor, codes: Tensor) -> Tensor:
         """Signed distances of points (S, M, 3) to the shapes of codes (S, latent): (S, M). For training."""
         hidden = points
-        for index, (layer, bias) in enumerate(zip(self.layers, self.fold(codes), strict=True)):
+        for index, (layer, bias) in enumerate(zip(self.parts(), self.fold(codes), strict=True)):
             total = bias[:, None] if bias.dim() == 2 else bias
             if "point" in layer:
                 total = total + points @ layer["point"].T
@@ -143,7 +147,7 @@ class Field:
         self.counter = counter
         with torch.no_grad():
             self.biases = [bias.detach() for bias in decoder.fold(self.code)]
-        self.weights = [{part: weight.detach() for part, weight in layer.items()} for layer in decoder.layers]
+        self.weights = [{part: weight.detach() for part, weight in layer.items()} for layer in decoder.parts()]
         self.chunk = CPU_CHUNK if code.device.type == "cpu" else GPU_CHUNK
 
     @torch.no_grad()

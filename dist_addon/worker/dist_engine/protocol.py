@@ -239,12 +239,15 @@ class Result:
     def load(folder: Path) -> Result:
         """Read a result; raises `RequestError` where it is missing or damaged."""
         data = read_json(folder / "result.json")
-        arrays = {name: read_array(folder / f"{name}.npy") for name in ("vertices", "faces", "normals")}
-        rotation, translation = (
-            np.array(data["rotation"], float),
-            np.array(data["translation"], float),
-        )
-        return Result(**arrays, rotation=rotation, translation=translation, report=data["report"])
+        try:
+            return Result(
+                **{name: read_array(folder / f"{name}.npy") for name in ("vertices", "faces", "normals")},
+                rotation=np.array(data["rotation"], float),
+                translation=np.array(data["translation"], float),
+                report=data["report"],
+            )
+        except KeyError as error:
+            raise RequestError(f"result.json in {folder} lacks {error}: run the job again.") from error
 
 
 EVENTS: dict[str, frozenset[str]] = {

@@ -16,7 +16,8 @@ from typing import Any, TextIO
 
 from . import protocol
 
-GRACE_SECONDS = 2.0
+# Long enough to end a step and tell; the other side waits 3 s at most.
+GRACE_SECONDS = 1.2
 
 
 class Cancelled(Exception):
