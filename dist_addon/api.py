@@ -32,7 +32,7 @@ PRIORS_FOLDER = Path(__file__).resolve().parent / "priors"
 QUALITIES = {
     "preview": Settings(iterations=60, rays=2000, mesh_resolution=64),
     "normal": Settings(iterations=150, rays=3000, mesh_resolution=128),
-    "fine": Settings(iterations=300, rays=6000, mesh_resolution=192),
+    "fine": Settings(iterations=300, rays=6000, mesh_resolution=256),
 }
 # A safetensors header larger than this is no prior of ours.
 LARGEST_HEADER = 1 << 20
@@ -212,7 +212,7 @@ def start_reconstruction(
     try:
         target.mkdir(parents=True, exist_ok=True)
         # A folder that is used again must not show the last run's result.
-        for name in ("result.json", "events.jsonl", "log.txt"):
+        for name in ("result.json", "events.jsonl", "log.txt", "checkpoint.safetensors"):
             (target / name).unlink(missing_ok=True)
         shutil.copyfile(found.path, target / Request.PRIOR_FILE)
         request.save(target)
@@ -322,10 +322,7 @@ def _or_current(scene: bpy.types.Scene | None) -> bpy.types.Scene:
 def _import(folder: Path, scene: bpy.types.Scene | None) -> tuple[bpy.types.Object, dict[str, Any]]:
     if not (folder / "result.json").is_file():
         raise RequestError(f"The folder {folder} holds no result: choose the folder of a finished job.")
-    try:
-        result = Result.load(folder)
-    except (KeyError, TypeError) as error:
-        raise RequestError(f"The result in {folder} lacks a part: {error}. Run the job again.") from error
+    result = Result.load(folder)
     return scene_result.add_result(result, _or_current(scene)), result.report
 
 

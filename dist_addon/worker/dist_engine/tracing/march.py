@@ -21,12 +21,98 @@ class Trace:
     distance : (N,) tensor
         Along the ray, to the surface where `hit`; elsewhere to the sample of smallest |f|.
     value : (N,) tensor
-        f there.
+        The smallest |f| seen on the ray, with its sign.
+    queries : (N,) tensor
+        How often the decoder was asked for the ray; a coarse ray's queries are shared by the pixels under it.
     """
 
     hit: Tensor
     distance: Tensor
     value: Tensor
+    queries: Tensor
+
+
+class Probe:
+    """Asks the decoder along rays and notes how often for each.
+
+    Parameters
+    ----------
+    field : Field
+    rays : Rays
+    """
+
+    def __init__(self, field: Field, rays: Rays) -> None:
+        self.field, self.rays = field, rays
+        self.queries = torch.zeros_like(rays.near)
+
+    def __call__(self, index: Tensor, distance: Tensor, purpose: str) -> Tensor:
+        """f (M,) on the rays `index` (M,) at `distance` (M,)."""
+        self.queries[index] += 1
+        points = self.rays.origins[index] + distance[:, None] * self.rays.directions[index]
+        return self.field(points, purpose)
+
+
+class March:
+    """Rays on their way through the unit sphere.
+
+    Parameters
+    ----------
+    field : Field
+    rays : Rays
+    threshold : (N,) tensor
+        A ray has converged where |f| is below it.
+    relaxation : float
+        Factor on each step (the poster's alpha); a ray that overshoots comes back, since f is negative inside.
+    longest : float
+        Distances are clamped to it: a decoder means less the farther from the surface it is asked.
+    start : (N,) tensor, optional
+        Where the rays stand; at the entry into the sphere if not given.
+    """
+
+    def __init__(
+        self,
+        field: Field,
+        rays: Rays,
+        threshold: Tensor,
+        *,
+        relaxation: float = 1.5,
+        longest: float = 0.1,
+        start: Tensor | None = None,
+    ) -> None:
+        self.probe, self.rays, self.threshold = Probe(field, rays), rays, threshold
+        self.relaxation, self.longest = relaxation, longest
+        self.from_entry = start is None
+        self.distance = (rays.near if start is None else start).clone()
+        middle = (rays.near + rays.far) / 2
+        self.best = torch.where(rays.near < rays.far, self.distance, middle)
+        self.value = torch.full_like(self.best, float("inf"))
+        self.began_outside = torch.ones_like(rays.near, dtype=torch.bool)
+
+    def advance(self, steps: int, *, drop: bool = True) -> None:
+        """Go `steps` on; with `drop`, rays that have converged or left the sphere are asked no more."""
+        rays, distance = self.rays, self.distance
+        meets = rays.near < rays.far
+        active = (meets & (distance < rays.far) if drop else meets).nonzero()[:, 0]
+        for step in range(steps):
+            if len(active) == 0:
+                return
+            f = self.probe(active, distance[active], "march")
+            if step == 0 and self.from_entry:
+                self.began_outside[active] = f > self.threshold[active]
+            move = f.clamp(-self.longest, self.longest)
+            closer = f.abs() < self.value[active].abs()
+            better = active[closer]
+            self.value[better] = f[closer]
+            self.best[better] = distance[better] + torch.where(f.abs() < self.threshold[active], move, 0.0)[closer]
+            distance[active] = torch.maximum(distance[active] + self.relaxation * move, rays.near[active])
+            if drop:
+                going = (f.abs() >= self.threshold[active]) & (distance[active] < rays.far[active])
+                active = active[going]
+
+    def trace(self) -> Trace:
+        """What the rays have seen so far."""
+        converged = (self.value.abs() <= self.threshold) & (self.distance < self.rays.far)
+        return Trace(converged & self.began_outside, self.best, self.value, self.probe.queries)
 
 
 @torch.no_grad()
@@ -39,38 +125,7 @@ def march(
     relaxation: float = 1.5,
     longest: float = 0.5,
 ) -> Trace:
-    """Trace all rays in one batch (METHOD: parallel, dynamic and aggressive).
-
-    Parameters
-    ----------
-    field : Field
-    rays : Rays
-    threshold : (N,) tensor
-        A ray has converged where |f| is below it.
-    steps : int
-        Most steps a ray.
-    relaxation : float
-        Factor on each step (the poster's alpha); a ray that overshoots comes back, since f is negative inside.
-    longest : float
-        Distances are clamped to it: a decoder means less the farther from the surface it is asked.
-    """
-    count = len(rays)
-    hit = torch.zeros(count, dtype=torch.bool, device=rays.near.device)
-    best = torch.where(rays.near < rays.far, rays.near, (rays.near + rays.far) / 2)
-    value = torch.full_like(best, float("inf"))
-    active = (rays.near < rays.far).nonzero()[:, 0]
-    distance = rays.near[active]
-    for _ in range(steps):
-        if len(active) == 0:
-            break
-        now = rays[active]
-        f = field(now.at(distance), "march").clamp(-longest, longest)
-        closer = f.abs() < value[active].abs()
-        better = active[closer]
-        value[better], best[better] = f[closer], distance[closer]
-        converged = f.abs() < threshold[active]
-        hit[active[converged]] = True
-        distance = (distance + relaxation * f).clamp(min=0)
-        going = ~converged & (distance < now.far) & (distance >= now.near - longest)
-        active, distance = active[going], distance[going]
-    return Trace(hit, best, value)
+    """Trace any set of rays in one batch, dropping the finished ones; the parameters are those of `March`."""
+    way = March(field, rays, threshold, relaxation=relaxation, longest=longest)
+    way.advance(steps)
+    return way.trace()

@@ -1,0 +1,142 @@
+"""The official DeepSDF layout against the network written out plainly with nn.Linear."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from dist_engine.official import load_official
+from dist_engine.prior import PriorError
+from torch import Tensor, nn
+
+LATENT, DIMS = 5, [16, 16, 16, 16]
+
+
+class Plain(nn.Module):
+    """The official architecture: layer inputs are hidden | latent | xyz, or latent | xyz for the first."""
+
+    def __init__(self, latent_in: list[int], xyz_in_all: bool, use_tanh: bool, norm: str) -> None:
+        super().__init__()
+        self.latent_in, self.xyz_in_all, self.use_tanh = latent_in, xyz_in_all, use_tanh
+        sizes = [LATENT + 3, *DIMS, 1]
+        for layer in range(len(sizes) - 1):
+            out = sizes[layer + 1]
+            if layer + 1 in latent_in:
+                out -= LATENT + 3
+            elif xyz_in_all and layer < len(sizes) - 2:
+                out -= 3
+            linear: nn.Module = nn.Linear(sizes[layer], out)
+            if norm != "none" and layer < len(sizes) - 2:
+                old = norm == "old"
+                linear = (nn.utils.weight_norm if old else nn.utils.parametrizations.weight_norm)(linear)
+            setattr(self, f"lin{layer}", linear)
+
+    def forward(self, code: Tensor, points: Tensor) -> Tensor:
+        first = torch.cat([code.expand(len(points), -1), points], 1)
+        x, last = first, len(DIMS)
+        for layer in range(last + 1):
+            if layer in self.latent_in:
+                x = torch.cat([x, first], 1)
+            elif layer and self.xyz_in_all:
+                x = torch.cat([x, points], 1)
+            x = getattr(self, f"lin{layer}")(x)
+            if layer == last and self.use_tanh:
+                x = torch.tanh(x)
+            if layer < last:
+                x = torch.relu(x)
+        return torch.tanh(x)[:, 0]
+
+
+def write(folder: Path, plain: Plain, codes: object, norm: str, prefix: str = "") -> None:
+    specs = {
+        "CodeLength": LATENT,
+        "ClampingDistance": 0.1,
+        "NetworkSpecs": {
+            "dims": DIMS,
+            "latent_in": plain.latent_in,
+            "norm_layers": [0, 1, 2, 3] if norm != "none" else [],
+            "weight_norm": norm != "none",
+            "xyz_in_all": plain.xyz_in_all,
+            "use_tanh": plain.use_tanh,
+        },
+    }
+    for name in ("ModelParameters", "LatentCodes"):
+        (folder / name).mkdir(parents=True)
+    (folder / "specs.json").write_text(json.dumps(specs))
+    state = {prefix + name: value for name, value in plain.state_dict().items()}
+    torch.save({"epoch": 1, "model_state_dict": state}, folder / "ModelParameters" / "latest.pth")
+    torch.save({"epoch": 1, "latent_codes": codes}, folder / "LatentCodes" / "latest.pth")
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+@pytest.mark.parametrize(
+    ("latent_in", "xyz_in_all", "use_tanh", "norm", "prefix"),
+    [
+        ([2], False, False, "old", "module."),
+        ([2], False, True, "new", ""),
+        ([], True, False, "none", "module."),
+        ([1, 3], False, False, "none", ""),
+    ],
+)
+def test_every_variant_is_the_plain_network(
+    tmp_path: Path, latent_in: list[int], xyz_in_all: bool, use_tanh: bool, norm: str, prefix: str
+) -> None:
+    plain = Plain(latent_in, xyz_in_all, use_tanh, norm)
+    codes = torch.randn(3, LATENT)
+    write(tmp_path / "model", plain, codes, norm, prefix)
+    prior = load_official(tmp_path / "model")
+    points = torch.rand(50, 3) * 2 - 1
+    for code in codes:
+        field = prior.decoder.field(code)
+        assert torch.allclose(field(points, "test"), plain(code, points), atol=1e-6)
+    at = field.jacobian(points, "test")
+    asked, given = points.clone().requires_grad_(), code.clone().requires_grad_()
+    grads = torch.autograd.grad(plain(given, asked).sum(), (asked, given))
+    assert torch.allclose(at.d_point, grads[0], atol=1e-5)
+    assert torch.allclose(at.d_code.sum(0), grads[1], atol=1e-4)
+    assert (prior.up, prior.front, prior.clamp) == ("+y", "-z", 0.1)
+
+
+@pytest.mark.parametrize("form", ["tensor", "flat", "list", "embedding"])
+def test_codes_are_read_in_every_form(tmp_path: Path, form: str) -> None:
+    codes = torch.randn(3, LATENT)
+    forms = {
+        "tensor": codes[:, None],
+        "flat": codes,
+        "list": [code[None] for code in codes],
+        "embedding": {"weight": codes},
+    }
+    write(tmp_path / "model", Plain([2], False, False, "none"), forms[form], "none")
+    (tmp_path / "model" / "names.json").write_text('["a", "b", "c"]')
+    prior = load_official(tmp_path / "model")
+    assert torch.equal(prior.codes, codes)
+    assert prior.about["names"] == ["a", "b", "c"]
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("run!",)
+
+
+def test_errors_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "model"
+    with pytest.raises(PriorError, match=r"specs\.json is missing"):
+        load_official(folder)
+    write(folder, Plain([2], False, False, "none"), torch.randn(3, LATENT + 1), "none")
+    with pytest.raises(PriorError, match=r"LatentCodes.*no codes of length 5"):
+        load_official(folder)
+    torch.save({"latent_codes": Evil()}, folder / "LatentCodes" / "latest.pth")
+    with pytest.raises(PriorError, match=r"LatentCodes.*more than tensors"):
+        load_official(folder)
+    assert "run!" not in capsys.readouterr().out
+    specs = json.loads((folder / "specs.json").read_text())
+    specs["NetworkSpecs"]["dims"] = [16, 16, 16, 8]
+    (folder / "specs.json").write_text(json.dumps(specs))
+    with pytest.raises(PriorError, match=r"ModelParameters.*lin3 is"):
+        load_official(folder)
+    specs["NetworkSpecs"]["norm_layers"] = [0]
+    (folder / "specs.json").write_text(json.dumps(specs))
+    with pytest.raises(PriorError, match=r"specs\.json: layer normalisation"):
+        load_official(folder)
