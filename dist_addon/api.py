@@ -296,12 +296,16 @@ def add_bounds(cameras: Cameras | None, scene: bpy.types.Scene | None = None) ->
 
 
 def new_job_folder() -> Path:
-    """Make a folder for a job: among the extension's files, or a temporary one where it runs as a plain package."""
+    """Make a folder for a job, in `jobs_folder`."""
+    return Path(tempfile.mkdtemp(prefix=time.strftime("dist_%Y%m%d_%H%M%S_"), dir=jobs_folder()))
+
+
+def jobs_folder() -> Path:
+    """Return where jobs are kept: among the extension's files, or a temporary folder where it is a plain package."""
     try:
-        base = bpy.utils.extension_path_user(__package__, path="jobs", create=True)
+        return Path(bpy.utils.extension_path_user(__package__, path="jobs", create=True))
     except ValueError:
-        base = None
-    return Path(tempfile.mkdtemp(prefix=time.strftime("dist_%Y%m%d_%H%M%S_"), dir=base))
+        return Path(tempfile.gettempdir())
 
 
 def evaluate(scene: bpy.types.Scene) -> bpy.types.Depsgraph:

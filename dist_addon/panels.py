@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any, ClassVar
 
 import bpy
 
 from . import properties
+from .labels import draw_text
 from .operators import running
 
 
@@ -30,6 +30,7 @@ class DIST_PT_inputs(DIST_Panel, bpy.types.Panel):
         layout = self.layout
         assert layout is not None
         layout.use_property_split = True
+        layout.use_property_decorate = False
         settings = properties.of(context.scene)
         layout.prop(settings, "cameras")
         layout.prop(settings, "bounds")
@@ -47,6 +48,7 @@ class DIST_PT_fit(DIST_Panel, bpy.types.Panel):
         layout = self.layout
         assert layout is not None
         layout.use_property_split = True
+        layout.use_property_decorate = False
         settings = properties.of(context.scene)
         layout.prop(settings, "prior")
         layout.prop(settings, "quality")
@@ -70,15 +72,12 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
             column.operator("dist.reconstruct", icon="MOD_REMESH")
         else:
             progress = run.progress
-            layout.label(text=progress.message)
-            layout.progress(text=str(progress) if progress.stage else "", factor=progress.factor, type="BAR")
+            doing = "Cancelling" if run.cancelling else progress.message
+            layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
+            layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
             layout.operator("dist.cancel", icon="X")
         if running.outcome:
-            box = layout.box()
-            for number, line in enumerate(running.outcome.splitlines()):
-                icon: Any = "NONE" if number else "ERROR" if running.failed else "CHECKMARK"
-                for piece, text in enumerate(_wrap(line, context.region.width if context.region else 300)):
-                    box.label(text=text, icon="BLANK1" if piece and icon != "NONE" else icon)
+            draw_text(layout, context, running.outcome, "ERROR" if running.failed else "INFO")
 
 
 class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
@@ -96,11 +95,6 @@ class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
         layout.prop(settings, "last_job", text="")
         button: Any = layout.operator("dist.import_result", icon="IMPORT")
         button.folder = settings.last_job
-
-
-def _wrap(line: str, width: int) -> list[str]:
-    """Cut a line for a label, which Blender would shorten; a letter is about 7 pixels wide."""
-    return textwrap.wrap(line, max(width // 7, 20)) or [""]
 
 
 CLASSES = (DIST_PT_inputs, DIST_PT_fit, DIST_PT_reconstruct, DIST_PT_jobs)

@@ -7,6 +7,12 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
+from .labels import draw_text
+
+# What came of the last test, for the page: a report would appear in another window, behind this one.
+tested = ""
+test_failed = False
+
 
 class DIST_AddonPreferences(bpy.types.AddonPreferences):
     """Settings of the add-on, kept in Blender's preferences."""
@@ -36,7 +42,15 @@ class DIST_AddonPreferences(bpy.types.AddonPreferences):
         layout.use_property_split = True
         layout.prop(self, "python")
         layout.prop(self, "device")
-        layout.operator("dist.test_worker")
+        layout.operator("dist.test_worker", icon="PLAY")
+        if tested:
+            draw_text(layout, context, tested, "ERROR" if test_failed else "CHECKMARK")
+
+
+def say(text: str, failure: bool = False) -> None:
+    """Show on the page what came of a test."""
+    global tested, test_failed
+    tested, test_failed = text, failure
 
 
 def _get() -> bpy.types.AddonPreferences | None:

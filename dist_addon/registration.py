@@ -20,12 +20,15 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    bpy.app.handlers.load_post.append(running.forget)
     cli.register()
 
 
 def unregister() -> None:
     """Undo `register`, and end every running worker."""
     running.stop()
+    if running.forget in bpy.app.handlers.load_post:
+        bpy.app.handlers.load_post.remove(running.forget)
     jobs.cancel_all()
     cli.unregister()
     properties.detach()

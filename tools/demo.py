@@ -139,7 +139,7 @@ class Bar:
             if line != self.drawn:
                 print(line, flush=True)
             self.drawn = line
-            self.next_line = time.monotonic() + 5
+            self.next_line = time.monotonic() + 15
 
     def close(self) -> None:
         """Leave the last line as it is and go on below it."""

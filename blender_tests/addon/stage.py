@@ -75,7 +75,7 @@ if mode in ("result", "garbage"):
     normals = np.array([[-1, -1, -1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     np.save(folder / "normals.npy", normals / np.linalg.norm(normals, axis=1, keepdims=True))
     quarter = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
-    report = {"scale": 1.5, "iou": [0.9, 0.8], "loss": 0.25, "device": "cpu",
+    report = {"scale": 1.5, "iou": {"Cam0": 0.9, "Cam1": 0.8}, "loss": 0.25, "device": "cpu",
               "queries": {"march": 5000000000, "grid": 7}, "code": [0.5, -0.5]}
     (folder / "result.json").write_text(json.dumps(
         {"version": 1, "rotation": quarter, "translation": [10.0, 20.0, 30.0], "report": report}))

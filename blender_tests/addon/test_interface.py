@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import blf
 import bpy
 import pytest
 
 from blender_tests.addon.stage import is_alive, wait_until
-from dist_addon import api, cli, jobs, panels, preferences, registration
-from dist_addon.operators import running
+from dist_addon import api, cli, jobs, labels, panels, preferences, registration
+from dist_addon.operators import reconstruct, running
 
 
 @pytest.fixture
@@ -93,6 +94,10 @@ def test_the_preferences_draw():
 def test_the_worker_test_names_versions(capfd):
     assert bpy.ops.dist.test_worker() == {"FINISHED"}
     shown = capfd.readouterr().out
+    layout = Layout()
+    own = SimpleNamespace(layout=layout, bl_rna=preferences.DIST_AddonPreferences.bl_rna)
+    preferences.DIST_AddonPreferences.draw(own, bpy.context)
+    assert any("torch" in str(entry) for entry in layout.drawn)
     assert all(word in shown for word in ("Python 3.", "torch 2.", "libigl 2.", "safetensors"))
 
 
@@ -137,15 +142,20 @@ def test_a_job_beside_the_window_is_imported(scene, rig, stand_in):
     assert ("operator", "dist.cancel") in draw()
     wait_until(lambda: running.tick() is None, 20)
     assert "DIST Shape" in scene.objects and not running.failed
-    assert "A view is of little use." in running.outcome
+    assert running.outcome == (
+        "Added “DIST Shape”. Its outlines overlap the pictures' by 85 % (IoU).\nA view is of little use."
+    )
     assert bpy.ops.dist.reconstruct.poll()
 
 
 def test_a_job_beside_the_window_is_cancelled(scene, rig, stand_in):
     job = start_beside(scene, stand_in, "wait")
     wait_until(lambda: running.tick() and (stand_in / "ready.txt").exists(), 20)
-    assert ("progress", "fit 3/3, loss 0.3333, 0 s left", 1.0) in draw()
+    drawn = draw()
+    assert ("progress", "3/3, loss 0.3333, 0 s left", 1.0) in drawn
+    assert ("label", "Fitting the shape") in drawn and ("label", "Loading") not in drawn
     assert bpy.ops.dist.cancel() == {"FINISHED"}
+    assert ("label", "Cancelling") in draw() and not bpy.ops.dist.cancel.poll()
     wait_until(lambda: not is_alive(job.pid), 3)
     wait_until(lambda: running.tick() is None, 3)
     assert running.outcome == "The reconstruction was cancelled." and not running.failed
@@ -166,6 +176,41 @@ def test_a_closed_scene_gets_no_import(scene, rig, stand_in):
     assert str(stand_in) in running.outcome
     assert bpy.ops.dist.import_result(folder=str(stand_in)) == {"FINISHED"}
     assert "DIST Shape" in bpy.context.scene.objects
+
+
+def test_another_file_shows_no_old_outcome(scene, rig):
+    running.say("Added “DIST Shape”.")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    assert running.outcome == ""
+
+
+def test_a_file_saved_meanwhile_gets_its_import(scene, rig, stand_in, tmp_path):
+    start_beside(scene, stand_in, "result")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "elsewhere.blend"))
+    wait_until(lambda: running.tick() is None, 20)
+    assert "DIST Shape" in scene.objects, running.outcome
+
+
+def test_undoing_an_import_keeps_the_last_job(scene, rig, stand_in, monkeypatch):
+    # The button as in a window, where it does not wait.
+    monkeypatch.setattr(reconstruct, "bpy", SimpleNamespace(app=SimpleNamespace(background=False)))
+    bpy.context.preferences.edit.use_global_undo = True
+    bpy.ops.ed.undo_push(message="Before")
+    assert bpy.ops.dist.reconstruct("EXEC_DEFAULT", True) == {"FINISHED"}
+    wait_until(lambda: running.tick() is None, 20)
+    assert "DIST Shape" in bpy.data.objects
+    bpy.ops.ed.undo()
+    assert "DIST Shape" not in bpy.data.objects
+    assert bpy.context.scene.dist.last_job == str(stand_in)
+
+
+def test_long_texts_are_cut_into_lines_that_fit(scene):
+    path = "/a/folder" + "/with/a/long/name" * 6
+    text = f"The picture “Pic0” of camera “Cam0” is not on disk at {path}: find it."
+    lines = labels.wrap(text, bpy.context)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    blf.size(0, bpy.context.preferences.ui_styles[0].widget.points)
+    assert all(0 < blf.dimensions(0, line)[0] <= 300 - labels.MARGINS for line in lines)
 
 
 def test_an_import_can_be_undone(scene, rig, stand_in):

@@ -255,4 +255,6 @@ def test_progress_is_readable():
     progress.take({"event": "progress", "stage": "fit", "step": 30, "steps": 120, "loss": 0.01234, "seconds_left": 75})
     assert (str(progress), progress.factor) == ("fit 30/120, loss 0.01234, 1 min 15 s left", 0.25)
     progress.take({"event": "progress", "stage": "mesh", "step": 0, "steps": 0, "loss": None, "seconds_left": None})
-    assert (str(progress), progress.factor) == ("mesh 0/0", 0.0)
+    assert (str(progress), progress.factor) == ("mesh", 0.0)
+    # What a panel shows follows the stage, and says no more of the last one.
+    assert (progress.message, progress.detail) == ("Making the mesh", "")

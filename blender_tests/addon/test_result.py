@@ -42,7 +42,7 @@ def test_a_reconstruction_stands_in_the_scene(scene, rig, worker, prior, tmp_pat
     for loop, normal in zip(thing.data.loops, thing.data.corner_normals, strict=True):
         np.testing.assert_allclose(normal.vector, expected[loop.vertex_index], atol=1e-2)
     assert (thing["dist_scale"], thing["dist_device"], thing["dist_queries_march"]) == (1.5, "cpu", 5e9)
-    np.testing.assert_allclose(thing["dist_iou"], [0.9, 0.8])
+    assert (thing["dist_iou_Cam0"], thing["dist_iou_Cam1"]) == (0.9, 0.8)
 
     assert before == {name: scene.objects[name].matrix_world for name in before}
     assert not thing.select_get() and bpy.context.view_layer.objects.active is None

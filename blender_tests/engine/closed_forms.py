@@ -46,3 +46,13 @@ class Box(ClosedForm):
     def distance(self, points: Tensor, code: Tensor) -> Tensor:
         outside = points.abs() - code
         return outside.clamp(min=0).norm(dim=-1) + outside.max(-1).values.clamp(max=0)
+
+
+class PlateAndBall(ClosedForm):
+    """A thin square plate at z = -0.63 before a ball of radius 0.3; the code (1,) is half the plate's thickness."""
+
+    def distance(self, points: Tensor, code: Tensor) -> Tensor:
+        half = torch.stack([torch.full_like(code[..., 0], 0.25)] * 2 + [code[..., 0]], -1)
+        outside = (points - points.new_tensor([0.02, -0.05, -0.63])).abs() - half
+        plate = outside.clamp(min=0).norm(dim=-1) + outside.max(-1).values.clamp(max=0)
+        return torch.minimum(plate, points.norm(dim=-1) - 0.3)

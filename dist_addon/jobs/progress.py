@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# The worker's stages, in an artist's words.
+STAGES = {
+    "start": "Preparing the pictures",
+    "fit": "Fitting the shape",
+    "mesh": "Making the mesh",
+    "judge": "Comparing with the pictures",
+}
+
 
 @dataclass
 class Progress:
@@ -14,7 +22,7 @@ class Progress:
     Attributes
     ----------
     message : str
-        The last status.
+        What the worker is doing, in words: its last status, or the stage since.
     stage : str
         What the worker is doing, such as ``fit``; empty before the first step.
     step, steps : int
@@ -43,21 +51,29 @@ class Progress:
         if event["event"] == "status":
             self.message = str(event["message"])
         elif event["event"] == "progress":
-            self.stage, self.loss = str(event["stage"]), event["loss"]
+            if event["stage"] != self.stage:
+                self.stage = str(event["stage"])
+                self.message = STAGES.get(self.stage, self.stage.capitalize())
+            self.loss = event["loss"]
             self.step, self.steps = int(event["step"] or 0), int(event["steps"] or 0)
             self.seconds_left = event["seconds_left"]
         elif event["event"] == "warning":
             self.warnings.append(str(event["message"]))
 
-    def __str__(self) -> str:
-        if not self.stage:
-            return self.message
-        parts = [f"{self.stage} {self.step}/{self.steps}"]
+    @property
+    def detail(self) -> str:
+        """Step, loss and time left; empty in a stage of a single step."""
+        if self.steps <= 1:
+            return ""
+        parts = [f"{self.step}/{self.steps}"]
         if self.loss is not None:
             parts.append(f"loss {self.loss:.4g}")
         if self.seconds_left is not None:
             parts.append(f"{_clock(self.seconds_left)} left")
         return ", ".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.stage or self.message} {self.detail}".rstrip()
 
 
 def _clock(seconds: float) -> str:

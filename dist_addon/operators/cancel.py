@@ -20,7 +20,11 @@ class DIST_OT_cancel(bpy.types.Operator):
         """Say why the button is grey."""
         if not running.current:
             cls.poll_message_set("Nothing is running")
-        return running.current is not None
+        elif running.current.cancelling:
+            cls.poll_message_set("The worker is being stopped")
+        else:
+            return True
+        return False
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Cancel; the panel tells when the worker is gone."""

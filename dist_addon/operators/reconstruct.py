@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import BoolProperty
@@ -18,6 +18,8 @@ class DIST_OT_reconstruct(bpy.types.Operator):
 
     bl_idname = "dist.reconstruct"
     bl_label = "Reconstruct"
+    # The scene remembers its last job: without a step of its own, undoing the import would forget it.
+    bl_options: ClassVar = {"UNDO"}
 
     wait: BoolProperty(
         name="Wait",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
 from .. import api
 from ..worker.dist_engine.protocol import RequestError
@@ -22,15 +23,18 @@ class DIST_OT_import_result(bpy.types.Operator):
         name="Folder",
         description="The folder of a finished job",
         subtype="DIR_PATH",
-        options={"SKIP_SAVE"},
+        # Hidden: the file browser would offer it beside its own folder.
+        options={"SKIP_SAVE", "HIDDEN"},
     )
-    # Blender's file browser fills this in.
+    # Blender's file browser fills this in, and shows folders only.
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"SKIP_SAVE", "HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
         """Ask for the folder where none is given."""
         if self.folder:
             return self.execute(context)
+        self.directory = str(api.jobs_folder()) + os.sep
         bpy.data.window_managers[0].fileselect_add(self)
         return {"RUNNING_MODAL"}
 

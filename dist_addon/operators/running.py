@@ -6,6 +6,7 @@ The state is kept here rather than in the scene, where an undo would turn it bac
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import bpy
 
@@ -20,7 +21,9 @@ class Run:
 
     job: Job
     scene_uid: int
-    blend_file: str
+    # Whether another file was opened since.
+    file_closed: bool = False
+    cancelling: bool = False
     progress: Progress = field(default_factory=Progress)
 
 
@@ -33,7 +36,7 @@ failed = False
 def watch(job: Job, scene: bpy.types.Scene) -> None:
     """Follow a started job until it ends."""
     global current
-    current = Run(job, scene.session_uid, bpy.data.filepath)
+    current = Run(job, scene.session_uid)
     say("")
     # Persistent: a job outlives File > Open.
     bpy.app.timers.register(tick, first_interval=INTERVAL, persistent=True)
@@ -48,8 +51,16 @@ def say(text: str, failure: bool = False) -> None:
 def cancel() -> None:
     """Cancel the running job; the timer sees its end."""
     if current:
-        current.progress.message = "Cancelling"
+        current.cancelling = True
         current.job.cancel()
+
+
+@bpy.app.handlers.persistent
+def forget(*_arguments: Any) -> None:
+    """Another file is open now: clear what came of the last job, and don't import the running one's result into it."""
+    say("")
+    if current:
+        current.file_closed = True
 
 
 def stop() -> None:
@@ -83,26 +94,28 @@ def _finish(run: Run) -> None:
         print(f"DIST: {run.job.error}\n{run.job.log_tail()}")
     else:
         scene = next((s for s in bpy.data.scenes if s.session_uid == run.scene_uid), None)
-        if scene is None or bpy.data.filepath != run.blend_file:
-            say(f"The reconstruction is done, but its scene is closed.\nImport it from {run.job.folder}")
+        if scene is None or run.file_closed:
+            say(
+                "The reconstruction is done, but its scene is closed. Import Result, under Last Job, adds it to any "
+                f"scene, from this folder:\n{run.job.folder}"
+            )
             return
         try:
-            import_with_undo(str(run.job.folder), scene)
+            added = import_with_undo(str(run.job.folder), scene)
         except RuntimeError as error:
             say(str(error).removeprefix("Error: ").strip(), failure=True)
         else:
-            say(
-                "\n".join(
-                    [
-                        f"Done: see the collection in the scene “{scene.name}”.",
-                        *run.progress.warnings,
-                    ]
-                )
-            )
+            say("\n".join([f"Added “{added.name}”.{_overlap(added)}", *run.progress.warnings]))
 
 
-def import_with_undo(folder: str, scene: bpy.types.Scene) -> None:
-    """Call the import operator as a user's action of its own, which can be undone.
+def _overlap(thing: bpy.types.Object) -> str:
+    """How well an imported shape fits its pictures, as a sentence."""
+    iou = [value for name, value in thing.items() if name.startswith("dist_iou_")]
+    return f" Its outlines overlap the pictures' by {100 * sum(iou) / len(iou):.0f} % (IoU)." if iou else ""
+
+
+def import_with_undo(folder: str, scene: bpy.types.Scene) -> bpy.types.Object:
+    """Call the import operator as a user's action of its own, which can be undone; return the object that it added.
 
     Raises
     ------
@@ -113,8 +126,10 @@ def import_with_undo(folder: str, scene: bpy.types.Scene) -> None:
     # A window that shows the scene, since an undo step belongs to what a window shows.
     window = next((w for w in windows if w.scene == scene), windows[0] if len(windows) else None)
     override = {"scene": scene} if window is None or window.scene != scene else {"window": window}
+    before = set(scene.objects)
     with bpy.context.temp_override(**override):
         bpy.ops.dist.import_result("EXEC_DEFAULT", True, folder=folder)  # type: ignore[attr-defined]
+    return next(thing for thing in scene.objects if thing not in before)
 
 
 def _redraw() -> None:

@@ -21,8 +21,10 @@ class DIST_OT_test_worker(bpy.types.Operator):
         try:
             found = check_python(find_python(preferences.python()).path, thorough=True)
         except JobError as error:
+            preferences.say(str(error), failure=True)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        preferences.say(f"{found.path}\n{found}")
         self.report({"INFO"}, f"{found.path}: {found}")
         return {"FINISHED"}
 

@@ -96,9 +96,8 @@ def _decoder(file: Path, architecture: Architecture, state: Any) -> Decoder:
                 f"{file}: lin{index} is {tuple(weight.shape)} with a bias of {tuple(bias.shape)}; specs.json asks for "
                 f"{(rows, sum(columns))}."
             )
-        for part, piece in zip(parts, weight.split(columns, 1), strict=True):
-            decoder.layers[index][part].data.copy_(piece)
-        decoder.layers[index]["bias"].data.copy_(bias)
+        pieces = dict(zip(parts, weight.split(columns, 1), strict=True)) | {"bias": bias}
+        decoder.load_state_dict({f"layers.{index}.{part}": piece for part, piece in pieces.items()}, strict=False)
     if odd := sorted(state.keys() - used):
         raise PriorError(f"{file} holds weights of another network: {', '.join(odd[:4])}.")
     return decoder

@@ -11,9 +11,8 @@ import torch
 
 from .cameras import Similarity
 from .decoder import Field
-from .fitting.adam import Fit, fit
+from .fitting.fit import Fit, fit
 from .fitting.observations import Observations
-from .fitting.start import start_code, start_place
 from .meshing import extract_mesh
 from .prior import Prior
 from .protocol import Request, Result
@@ -47,20 +46,15 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
     counter: Counter[str] = Counter()
     clock.lap("load")
 
-    reporter.progress("start", 0, 1, None, None)
-    place = start_place(request.bounds, prior, device)
-    code = start_code(prior, observations, place, counter)
-    clock.lap("start")
-
-    found = fit(prior, observations, code, place, settings, counter, folder, reporter)
+    found = fit(request, prior, observations, counter, folder, reporter)
     clock.lap("fit")
 
-    reporter.progress("mesh", 0, 1, found.loss, None)
+    reporter.progress("mesh", 0, 1, found.cost, None)
     field = prior.decoder.field(found.code, counter)
     mesh = extract_mesh(field, settings.mesh_resolution)
     clock.lap("mesh")
 
-    reporter.progress("judge", 0, 1, found.loss, None)
+    reporter.progress("judge", 0, 1, found.cost, None)
     iou = view_iou(field, observations, found.place)
     clock.lap("judge")
 
@@ -102,7 +96,7 @@ def report(
         "scale": float(found.place.scale),
         "code": found.code.tolist(),
         "iou": dict(zip(names, iou.tolist(), strict=True)),
-        "loss": found.loss,
+        "loss": found.cost,
         "queries": dict(counter),
         "seconds": clock.seconds,
         "device": str(device),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import igl
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
@@ -26,12 +28,15 @@ class Sample:
     rays : Rays
     inside : (N,) bool tensor
         The mask shows the thing there.
+    outside_by : (N,) tensor
+        Distance in the picture to the nearest pixel of the mask, in pixels; 0 where `inside`.
     depth : (N,) tensor
         Distance along the ray in world units; NaN where unknown.
     """
 
     rays: Rays
     inside: Tensor
+    outside_by: Tensor
     depth: Tensor
 
 
@@ -43,6 +48,7 @@ class Observations:
         self.masks = torch.as_tensor(request.masks, device=device) >= 128
         self.depths = None if request.depths is None else torch.as_tensor(request.depths, device=device)
         self.generator = generator
+        self.outside_by = distance_to_masks(request.masks >= 128).to(device)
         self.pools = self._pools()
 
     def _pools(self) -> dict[str, Tensor]:
@@ -87,4 +93,17 @@ class Observations:
         else:
             # The pictures hold depth along the camera's axis; rays measure along themselves.
             depth = self.depths.flatten()[pixels] / rays.cosine
-        return Sample(rays, self.masks.flatten()[pixels], depth)
+        return Sample(rays, self.masks.flatten()[pixels], self.outside_by.flatten()[pixels], depth)
+
+
+def distance_to_masks(masks: np.ndarray) -> Tensor:
+    """Distance (V, H, W) of every pixel to the nearest pixel of its view's mask (V, H, W), in pixels."""
+    far = float(sum(masks.shape[1:]))
+    inside, outside = (np.argwhere(kind) * [far, 1.0, 1.0] for kind in (masks, ~masks))
+    # libigl's tree takes simplices of any kind: here, points, with the views far apart.
+    each = np.arange(len(inside), dtype=np.int64)[:, None]
+    distances = torch.zeros(masks.shape)
+    distances[torch.as_tensor(~masks)] = torch.as_tensor(
+        igl.point_mesh_squared_distance(outside, inside, each)[0] ** 0.5, dtype=torch.float32
+    )
+    return distances

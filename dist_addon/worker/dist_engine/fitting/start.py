@@ -1,8 +1,6 @@
-"""Where a fit starts: the thing's place from its bounds, and the training code that explains the masks best."""
+"""Where a fit starts: the thing's place from its bounds, and training codes that explain the masks."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 import torch
 from torch import Tensor
@@ -10,11 +8,11 @@ from torch import Tensor
 from ..cameras import Similarity
 from ..prior import Prior
 from ..protocol import Bounds
-from ..tracing.march import march
 from .observations import Observations
+from .problem import Problem, State
 
-CANDIDATES = 48
-RAYS = 1200
+CANDIDATES = 200
+RAYS = 300
 
 
 def start_place(bounds: Bounds, prior: Prior, device: torch.device) -> Similarity:
@@ -25,14 +23,12 @@ def start_place(bounds: Bounds, prior: Prior, device: torch.device) -> Similarit
     return Similarity(*(part.to(device=device, dtype=torch.float32) for part in parts))
 
 
-def start_code(prior: Prior, observations: Observations, place: Similarity, counter: Counter[str]) -> Tensor:
-    """The code (latent,) among the mean and some training codes whose silhouettes agree best with the masks."""
+def start_states(problem: Problem, observations: Observations, place: Similarity, count: int) -> list[State]:
+    """The mean and those of the training codes that fit best as they are, the best first: `count` of them."""
+    prior = problem.prior
     stride = max(1, len(prior.codes) // CANDIDATES)
-    candidates = torch.cat([prior.mean[None], prior.codes[::stride]])
+    codes: list[Tensor] = [prior.mean, *prior.codes[::stride]]
+    states = [State(problem.whiten(code), place) for code in codes]
     sample = observations.sample(observations.draw(RAYS), place)
-    threshold = sample.rays.threshold()
-    wrong = []
-    for code in candidates:
-        trace = march(prior.decoder.field(code, counter), sample.rays, threshold)
-        wrong.append(int((trace.hit != sample.inside).sum()))
-    return candidates[min(range(len(wrong)), key=wrong.__getitem__)]
+    costs = [problem.evaluate(state, sample).cost for state in states]
+    return [states[index] for index in sorted(range(len(states)), key=costs.__getitem__)[:count]]

@@ -2,50 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..decoder import Field
+from .rays import Rays
 
-COARSEST, FINEST = 16, 128
-# Cells along a side from which on only those are refined where interpolation is off by more than `TOLERANCE`.
-SELECTIVE = 128
+# Cells along the cube's side; the first two levels hold the whole unit sphere, the others what rays look at.
+SIDES = (16, 32, 64, 128)
+WHOLE = 2
+# The last level refines only where interpolation is off by more than this (in f).
 TOLERANCE = 2e-3
 # The least error (of f) that is ever assumed of the interpolant.
 FLOOR = 2e-4
+# How far from 1 the slope of a decoder is where there is no ridge.
+ROUGH = 0.15
 # Beyond this share of its largest usual value a clamped decoder says no more than "far".
 PLATEAU = 0.88
+# After a step of the code, one in so many samples is asked anew; the others are moved along with their neighbours.
+ROTATION = 5
 
 
-class Lattice:
-    """Trilinear interpolant of f over the cube [-1, 1]^3, with a bound on its error.
+@dataclass
+class Level:
+    """One lattice over the cube [-1, 1]^3.
 
-    The cube is refined from 16 to 128 cells a side where the surface can be: where f changes its sign, and where its
-    corners leave room for a thin part between them.
-
-    Parameters
+    Attributes
     ----------
-    field : Field
-        Asked for purpose `grid`.
-    finest : int
-        Cells a side at the finest level: 16 times a power of two.
+    values : (n + 1, n + 1, n + 1) tensor
+        f where `known`, interpolated from the level above elsewhere.
+    known : bool tensor of the same shape
+        The nodes of this level that the decoder was asked for.
+    off : tensor of the same shape
+        At known nodes, how far off the interpolant of the level above was.
+    errors : (n, n, n) tensor
+        What to expect of the interpolant's error in each cell.
+    open : (n, n, n) bool tensor
+        Cells whose parents were refined.
+    split : (n, n, n) bool tensor
+        Cells that are refined on the next level.
     """
 
-    def __init__(self, field: Field, finest: int = FINEST) -> None:
-        self.side = finest
-        values, errors, asked = _coarsest(field)
-        side, refined = COARSEST, torch.ones_like(errors, dtype=torch.bool)
-        self.known = [(side, asked)]
-        while side < finest:
-            chosen = refined & _may_hold_surface(values, 2 / side)
-            if 2 * side >= SELECTIVE:
-                chosen &= errors > TOLERANCE
-            side *= 2
-            values, errors, fresh = _refine(field, values, errors, chosen)
-            self.known.append((side, fresh))
-            refined = _double(chosen)
-        self.values, self.errors = values, errors
+    values: Tensor
+    known: Tensor
+    off: Tensor
+    errors: Tensor
+    open: Tensor
+    split: Tensor
+
+    @property
+    def side(self) -> int:
+        """Cells along the cube's side."""
+        return self.split.shape[0]
 
     def at(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Interpolant g (N,) at points (N, 3) of the cube, and the error (N,) to expect of it: f lies in g ± error."""
@@ -53,8 +64,116 @@ class Lattice:
         values = F.grid_sample(
             self.values[None, None], grid, mode="bilinear", padding_mode="border", align_corners=True
         )[0, 0, 0, 0]
+        return values, self.errors.flatten()[self.cells(points)]
+
+    def cells(self, points: Tensor) -> Tensor:
+        """Flat index (N,) of the cell that holds each point (N, 3)."""
         cell = ((points + 1) * (self.side / 2)).long().clamp_(0, self.side - 1)
-        return values, self.errors.flatten()[(cell[:, 0] * self.side + cell[:, 1]) * self.side + cell[:, 2]]
+        return (cell[:, 0] * self.side + cell[:, 1]) * self.side + cell[:, 2]
+
+
+class Lattice:
+    """Trilinear interpolant of f over the cube [-1, 1]^3, with an estimate of its error.
+
+    The cube is refined where the surface can be: where f changes its sign, and where its corners leave room for a thin
+    part between them; and, from 64 cells a side on, only where rays get to before they are surely inside.
+
+    Parameters
+    ----------
+    field : Field
+        Asked for purpose `grid`.
+    """
+
+    def __init__(self, field: Field) -> None:
+        self.turn, self.drift = 0, 0.0
+        self.levels = [_coarsest(field)]
+        for _ in SIDES[1:]:
+            self.levels.append(_empty_below(self.levels[-1]))
+        for index in range(WHOLE - 1):
+            level = self.levels[index]
+            self._split(field, index, _may_hold_surface(level))
+
+    @property
+    def finest(self) -> Level:
+        """The level to read from: it holds all that is known."""
+        return self.levels[-1]
+
+    def look(self, field: Field, rays: Rays) -> None:
+        """Refine what `rays` can see."""
+        for index in range(WHOLE - 1, len(SIDES) - 1):
+            level = self.levels[index]
+            wanted = level.open & ~level.split & _may_hold_surface(level)
+            if index == len(SIDES) - 2:
+                wanted &= level.errors > TOLERANCE
+            self._split(field, index, wanted & _visited(level, rays))
+        self.finest.errors += self.drift
+
+    @torch.no_grad()
+    def update(self, field: Field) -> None:
+        """Follow the code a little way: `field` is the same decoder's at the new code.
+
+        The corners of the cells round the surface on the coarser levels are asked anew, and what lies between is moved
+        by the change interpolated from them. One in `ROTATION` of all other samples is asked too: that tells how far
+        off the rest are, and keeps them from drifting.
+        """
+        self.turn += 1
+        change, stale = None, []
+        for index, level in enumerate(self.levels):
+            side = level.side
+            if change is None:
+                change = torch.zeros_like(level.values)
+            else:
+                change = F.interpolate(change[None, None], size=[side + 1] * 3, mode="trilinear", align_corners=True)
+                change = change[0, 0]
+            near = torch.zeros_like(level.known)
+            if index < WHOLE:
+                near = _corners(level.split) & level.known
+            rank = level.known.flatten().cumsum(0).reshape(level.known.shape)
+            asked = level.known & (near | (rank % ROTATION == self.turn % ROTATION))
+            found = field(_nodes(asked).to(change), "grid")
+            moved = found - level.values[asked]
+            if index >= WHOLE:
+                stale.append((moved - change[asked]).abs())
+            change[asked] = moved
+            level.values = torch.where(level.known, level.values + change, level.values)
+            if index:
+                # The parent's values, its nodes among these, have moved already.
+                level.values = torch.where(level.known, level.values, _between(self.levels[index - 1]))
+        gaps = torch.cat(stale)
+        self.drift = float(gaps.quantile(0.9)) if len(gaps) else 0.0
+
+    def _split(self, field: Field, index: int, cells: Tensor) -> None:
+        """Ask for the nodes that refining `cells` of a level adds to the next, and interpolate the others anew."""
+        level, below = self.levels[index], self.levels[index + 1]
+        level.split |= cells
+        between = _between(level)
+        wanted = _corners(_double(cells)) & ~below.known
+        wanted[::2, ::2, ::2] = False
+        found = field(_nodes(wanted).to(between), "grid")
+        below.off[wanted] = (found - between[wanted]).abs()
+        below.known |= wanted
+        below.values = torch.where(below.known, below.values, between)
+        below.values[wanted] = found
+        below.open = _double(level.split)
+        below.errors = _errors(level, below)
+
+
+def _between(level: Level) -> Tensor:
+    """A level's interpolant at the nodes of the next finer one."""
+    size = [2 * level.side + 1] * 3
+    return F.interpolate(level.values[None, None], size=size, mode="trilinear", align_corners=True)[0, 0]
+
+
+def _errors(above: Level, level: Level) -> Tensor:
+    """The error to expect in each cell of a level: from what refining its parent revealed, or from a ridge in it."""
+    # Halving a cell halves the error at a crease, and quarters it where f is smooth.
+    halved = F.max_pool3d(level.off[None], 3, 2)[0] / 2
+    inherited = _double(torch.where(above.split, halved.clamp(min=FLOOR), above.errors))
+    errors = inherited.flatten()
+    # Between corners at a and b, f with slopes of -1 and 1 falls (width - |a - b|) / 2 below their mean.
+    index, _, ridge, _ = _open_cells(level)
+    errors[index] = errors[index].maximum((ridge - ROUGH).clamp(min=0) / level.side)
+    return errors.reshape(inherited.shape)
 
 
 def _nodes(mask: Tensor) -> Tensor:
@@ -62,33 +181,9 @@ def _nodes(mask: Tensor) -> Tensor:
     return mask.nonzero().float() * (2 / (mask.shape[0] - 1)) - 1
 
 
-def _coarsest(field: Field) -> tuple[Tensor, Tensor, Tensor]:
-    axis = torch.linspace(-1, 1, COARSEST + 1, device=field.code.device, dtype=field.code.dtype)
-    radius = torch.cartesian_prod(axis, axis, axis).norm(dim=1).reshape([COARSEST + 1] * 3)
-    # Corners of the cells that reach into the unit sphere.
-    asked = radius < 1 + 3**0.5 * 2 / COARSEST
-    values = torch.ones_like(radius)
-    values[asked] = field(_nodes(asked).to(axis), "grid")
-    values[~asked] = values[asked].max()
-    return values, values.new_zeros([COARSEST] * 3), asked
-
-
-def _may_hold_surface(values: Tensor, size: float) -> Tensor:
-    """Whether each cell (n, n, n) of width `size` may hold a part of the surface, from its corners' values."""
-    n = values.shape[0] - 1
-    steps = [(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
-    corners = torch.stack([values[i : i + n, j : j + n, k : k + n] for i, j, k in steps])
-    signs = torch.tensor(steps, device=values.device, dtype=values.dtype) * 2 - 1
-    mean = corners.mean(0)
-    slope = torch.einsum("cd,cijk->dijk", signs, corners) / 4  # per cell width
-    plane = mean + torch.einsum("cd,dijk->cijk", signs, slope) / 2
-    bent = (corners - plane).abs().amax(0)
-    crossed = (corners.amin(0) <= 0) & (corners.amax(0) >= 0)
-    # Where f is a distance its gradient has length 1; what is missing tells of a ridge inside the cell.
-    ridge = (1 - slope.norm(dim=0) / size).clamp(min=0)
-    reach = size * (0.87 * ridge + 0.1) + bent
-    known_far = PLATEAU * values.abs().flatten().quantile(0.9) if n <= 32 else reach.amax()
-    return crossed | (corners.abs().amin(0) < reach.clamp(max=known_far))
+def _corners(cells: Tensor) -> Tensor:
+    """The nodes (n + 1, n + 1, n + 1) at the corners of the chosen cells."""
+    return F.max_pool3d(cells[None].float(), 2, 1, 1)[0] > 0
 
 
 def _double(cells: Tensor) -> Tensor:
@@ -96,18 +191,67 @@ def _double(cells: Tensor) -> Tensor:
     return cells.repeat_interleave(2, 0).repeat_interleave(2, 1).repeat_interleave(2, 2)
 
 
-def _refine(field: Field, values: Tensor, errors: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Ask for the new nodes of the chosen cells; all others are interpolated."""
-    n = chosen.shape[0]
-    fine = F.interpolate(values[None, None], size=[2 * n + 1] * 3, mode="trilinear", align_corners=True)[0, 0]
-    cells = _double(chosen)[None].float()
-    wanted = F.max_pool3d(cells, 2, 1, 1)[0] > 0
-    wanted[::2, ::2, ::2] = False
-    found = field(_nodes(wanted).to(values), "grid")
-    off = torch.zeros_like(fine)
-    off[wanted] = (found - fine[wanted]).abs()
-    fine[wanted] = found
-    # Halving a cell halves the error at a crease, and quarters it where f is smooth.
-    halved = F.max_pool3d(off[None], 3, 2)[0] / 2
-    errors = torch.where(chosen, halved.clamp(min=FLOOR), errors)
-    return fine, _double(errors), wanted
+def _coarsest(field: Field) -> Level:
+    n = SIDES[0]
+    axis = torch.linspace(-1, 1, n + 1, device=field.code.device, dtype=field.code.dtype)
+    radius = torch.cartesian_prod(axis, axis, axis).norm(dim=1).reshape([n + 1] * 3)
+    # Corners of the cells that reach into the unit sphere.
+    known = radius < 1 + 3**0.5 * 2 / n
+    values = torch.ones_like(radius)
+    values[known] = field(_nodes(known).to(axis), "grid")
+    values[~known] = values[known].max()
+    cells = torch.zeros([n] * 3, dtype=torch.bool, device=radius.device)
+    return Level(values, known, torch.zeros_like(radius), values.new_zeros([n] * 3), ~cells, cells)
+
+
+def _empty_below(level: Level) -> Level:
+    """The next finer level, nothing asked yet."""
+    n = 2 * level.side
+    values = F.interpolate(level.values[None, None], size=[n + 1] * 3, mode="trilinear", align_corners=True)[0, 0]
+    cells = torch.zeros([n] * 3, dtype=torch.bool, device=values.device)
+    known = torch.zeros_like(values, dtype=torch.bool)
+    return Level(values, known, torch.zeros_like(values), values.new_zeros([n] * 3), cells, cells.clone())
+
+
+def _may_hold_surface(level: Level) -> Tensor:
+    """Which open cells (n, n, n) may hold a part of the surface, from their corners' values."""
+    index, corners, ridge, bent = _open_cells(level)
+    reach = (0.87 * ridge + 0.1) * (2 / level.side) + bent
+    if level.side <= 32:
+        reach = reach.clamp(max=PLATEAU * level.values.abs().flatten().quantile(0.9))
+    crossed = (corners.amin(0) <= 0) & (corners.amax(0) >= 0)
+    chosen = torch.zeros_like(level.open)
+    chosen.view(-1)[index] = crossed | (corners.abs().amin(0) < reach)
+    return chosen
+
+
+def _open_cells(level: Level) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each open cell: its flat index, its corners' values (8, M), what its slope lacks to 1, how bent f is in it.
+
+    Where f is a distance its gradient has length 1; what is missing tells of a ridge inside the cell.
+    """
+    n = level.side
+    cells = level.open.nonzero()
+    steps = torch.cartesian_prod(*[torch.arange(2, device=cells.device)] * 3)
+    place = ((cells[:, 0] * (n + 1) + cells[:, 1]) * (n + 1) + cells[:, 2])[None]
+    corners = level.values.flatten()[place + ((steps[:, 0] * (n + 1) + steps[:, 1]) * (n + 1) + steps[:, 2])[:, None]]
+    signs = (steps * 2 - 1).to(corners)
+    slope = signs.T @ corners / 4  # per cell width
+    ridge = (1 - slope.square().sum(0).sqrt() * (n / 2)).clamp(min=0)
+    bent = (corners - corners.mean(0) - signs @ slope / 2).abs().amax(0)
+    return (cells[:, 0] * n + cells[:, 1]) * n + cells[:, 2], corners, ridge, bent
+
+
+def _visited(level: Level, rays: Rays) -> Tensor:
+    """Cells (n, n, n) that the rays pass, near the surface, before they are surely inside."""
+    seen = torch.zeros(level.side**3, dtype=torch.bool, device=rays.near.device)
+    shortest = 0.4 * 2 / level.side
+    active, t = rays, rays.near
+    while len(t):
+        points = active.at(t)
+        seen[level.cells(points)] = True
+        g, error = level.at(points)
+        step = (0.9 * (g - error) - shortest).clamp(min=shortest)
+        going = ((g > -error) & (t + step < active.far)).nonzero()[:, 0]
+        active, t = active[going], (t + step)[going]
+    return seen.reshape([level.side] * 3)

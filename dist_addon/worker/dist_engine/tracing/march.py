@@ -46,7 +46,7 @@ class Probe:
         self.queries = torch.zeros_like(rays.near)
 
     def __call__(self, index: Tensor, distance: Tensor, purpose: str) -> Tensor:
-        """f (M,) on the rays `index` (M,) at `distance` (M,)."""
+        """Values of f (M,) on the rays `index` (M,) at `distance` (M,)."""
         self.queries[index] += 1
         points = self.rays.origins[index] + distance[:, None] * self.rays.directions[index]
         return self.field(points, purpose)

@@ -23,7 +23,8 @@ class Recipe:
     steps : int
         Optimiser steps.
     shapes, samples : int
-        Shapes a step, and samples of each.
+        Shapes a step, and samples of each. Few samples and many steps: for the same number of samples, steps four
+        times as large left twice the error.
     lr_decoder, lr_codes : float
         Peak rates of Adam; both fall to a hundredth along a cosine.
     soft : float
@@ -33,9 +34,9 @@ class Recipe:
         Weight of the mean of |z|^2.
     """
 
-    steps: int = 10_000
+    steps: int = 24_000
     shapes: int = 64
-    samples: int = 128
+    samples: int = 32
     lr_decoder: float = 3e-3
     lr_codes: float = 1e-2
     soft: float = 0.05
@@ -67,9 +68,9 @@ def train(
     points, distances : (N, M, 3) and (N, M) tensors
         Samples of N shapes in the object frame.
     file : Path
-        Written every 500 steps; training goes on from it where it exists.
+        Written every 1000 steps; training goes on from it where it exists.
     report : callable
-        Called every 50 steps; training ends early where it returns False.
+        Called every 100 steps; training ends early where it returns False.
 
     Returns
     -------
@@ -105,11 +106,11 @@ def train(
         optimiser.step()
         step += 1
         running += float(error.detach())
-        if step % 500 == 0 or step == recipe.steps:
+        if step % 1000 == 0 or step == recipe.steps:
             checkpoint.save(file, step, unknowns, optimiser)
-        if step % 50 == 0:
+        if step % 100 == 0:
             pace = (time.monotonic() - started) / (step - first)
-            if not report(Progress(step, running / 50, pace * (recipe.steps - step))):
+            if not report(Progress(step, running / 100, pace * (recipe.steps - step))):
                 break
             running = 0.0
     return decoder.eval(), codes.detach()

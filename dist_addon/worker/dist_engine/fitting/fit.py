@@ -1,0 +1,115 @@
+"""The schedule of a fit: several starts on few rays, the best of them on more and more."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..cameras import Similarity
+from ..prior import Prior
+from ..protocol import Request
+from .levenberg_marquardt import minimise
+from .observations import Observations
+from .problem import Problem, Quadratic, State
+from .start import start_place, start_states
+
+if TYPE_CHECKING:
+    from ..run import Reporter
+
+STARTS = 6
+START_STEPS = 8
+# Share of the rays that each stage uses, and of the steps that it may take.
+STAGES = ((0.3, 0.5), (1.0, 0.5))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was found: the code (latent,), the object's place and the last cost."""
+
+    code: Tensor
+    place: Similarity
+    cost: float
+
+
+def fit(
+    request: Request, prior: Prior, observations: Observations, counter: Counter[str], folder: Path, reporter: Reporter
+) -> Fit:
+    """Find the code and the place that explain the observations.
+
+    Goes on from the checkpoint in `folder` where there is one, and writes it as it goes.
+    """
+    settings = request.settings
+    problem = Problem(prior, settings.refine_placement, counter)
+    checkpoint = folder / "checkpoint.safetensors"
+    stage, state = _resume(checkpoint, observations.masks.device) if checkpoint.exists() else (0, None)
+    if state is None:
+        place = start_place(request.bounds, prior, observations.masks.device)
+        state = _best_start(problem, observations, place, settings.rays, reporter)
+
+    cost, began, done = 0.0, time.monotonic(), 0
+    plan = [(int(settings.rays * rays), max(1, round(settings.iterations * steps))) for rays, steps in STAGES]
+    total = sum(rays * steps for rays, steps in plan)
+    step_number = sum(steps for _, steps in plan[:stage])
+    for index, (rays, steps) in list(enumerate(plan))[stage:]:
+        for taken, (state, cost) in enumerate(minimise(problem, state, _on_rays(problem, observations, rays), steps)):
+            done += rays
+            _save(checkpoint, index, state)
+            left = (time.monotonic() - began) * max(total - done, 0) / done
+            reporter.progress("fit", step_number + taken, settings.iterations, cost, left)
+        step_number += steps
+        total -= rays * (steps - taken)
+    return Fit(problem.code(state), state.place, cost)
+
+
+def _best_start(
+    problem: Problem, observations: Observations, place: Similarity, rays: int, reporter: Reporter
+) -> State:
+    """A few steps from each of the likeliest starts; the best of where they end."""
+    reporter.progress("start", 0, STARTS, None, None)
+    states = start_states(problem, observations, place, STARTS)
+    evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]))
+    ends: list[tuple[State, float]] = []
+    for number, start in enumerate(states, 1):
+        end = (start, 0.0)
+        for end in minimise(problem, start, evaluate, START_STEPS):
+            reporter.progress("start", number, STARTS, end[1], None)
+        ends.append(end)
+    return min(ends, key=lambda end: end[1])[0]
+
+
+def _on_rays(problem: Problem, observations: Observations, count: int) -> Callable[[State], Quadratic]:
+    """The cost over one random set of rays, as a function of the state."""
+    pixels = observations.draw(count)
+
+    def evaluate(state: State) -> Quadratic:
+        return problem.evaluate(state, observations.sample(pixels, state.place))
+
+    return evaluate
+
+
+def _save(path: Path, stage: int, state: State) -> None:
+    place = state.place
+    tensors = {
+        "stage": torch.tensor(stage),
+        "whitened": state.whitened,
+        "scale": place.scale,
+        "rotation": place.rotation,
+        "translation": place.translation,
+    }
+    beside = path.with_name(path.name + ".part")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside)
+    beside.replace(path)
+
+
+def _resume(path: Path, device: torch.device) -> tuple[int, State]:
+    tensors = load_file(path, device=str(device))
+    place = Similarity(tensors["scale"], tensors["rotation"], tensors["translation"])
+    return int(tensors["stage"]), State(tensors["whitened"], place)

@@ -1,0 +1,335 @@
+"""Ours: the interpolant of a sparse lattice finds every hit but for a small correction, and neighbours share that.
+
+1. Scan (no queries): the first root of the interpolant g along each ray, or where g is too near zero to tell.
+2. Rays that surely hit: solve every fourth pixel, predict the correction ``distance - root of g`` of the pixels between
+   from their neighbours', check every second pixel with one query, and the rest only where a check failed nearby.
+3. Rays on which g dips into its own error: search that stretch for the first root, or scan on behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..decoder import Field
+from .lattice import Lattice, Level
+from .march import March, Probe, Trace
+from .picture import Picture
+from .rays import Rays
+
+# Samples of the interpolant are never closer than this (of the finest cell).
+NEAREST = 0.3
+# The interpolant may be off by this much more than its error estimate.
+DOUBT = 1.3
+# Longest stretch (in the sphere's units) in doubt that is searched at a time, and its samples.
+STRETCH, SAMPLES = 0.08, 25
+# How much faster f may change along a ray than the interpolant does.
+DEVIATION = 0.35
+# Queries to one stretch, and stretches to one ray.
+SEARCH_STEPS, ROUNDS = 20, 6
+# Unchecked pixels are left to their neighbours where checks there found less than this error of depth, and where the
+# interpolant is no worse than `CALM` if its cells are too small for the neighbours to see the same.
+SMOOTH, CALM = 2e-4, 3e-4
+# How far off the slope of f along a ray is at most, taken from the interpolant, where it is smooth.
+SLOPE_ERROR = 0.1
+SOLVE_STEPS = 10
+
+MISS, DOUBTFUL, SURE = 0, 1, 2
+
+
+@dataclass
+class Scan:
+    """What the interpolant g shows along N rays.
+
+    Attributes
+    ----------
+    kind : (N,) tensor
+        `SURE`: g falls through zero by more than its error, swiftly and without turning back; `DOUBTFUL`: there is a
+        stretch in which f may or may not reach zero; `MISS`: neither.
+    outside : (N,) tensor
+        Distance of the last sample that was surely outside: where the stretch begins.
+    behind : (N,) tensor
+        Where it ends.
+    root, slope : (N,) tensors
+        First root of g on a sure ray and the derivative of g along the ray there.
+    lowest, lowest_at : (N,) tensors
+        Smallest |g| and where it is.
+    """
+
+    kind: Tensor
+    outside: Tensor
+    behind: Tensor
+    root: Tensor
+    slope: Tensor
+    lowest: Tensor
+    lowest_at: Tensor
+
+
+def scan(lattice: Level, rays: Rays, start: Tensor) -> Scan:
+    """Walk along the interpolant from `start` (N,) to its first root or doubtful stretch; asks the decoder nothing."""
+    count, nearest = len(rays), NEAREST * 2 / lattice.side
+    kind = torch.zeros(count, dtype=torch.long, device=start.device)
+    outside, behind, above, below = (start.clone() for _ in range(4))
+    lowest, lowest_at = torch.full_like(start, float("inf")), start.clone()
+    active = (start < rays.far).nonzero()[:, 0]
+    t, now = start[active], rays[active]
+    last = torch.full_like(t, float("inf"))
+    was_low = turned = torch.zeros_like(t, dtype=torch.bool)
+    while len(active):
+        g, error = lattice.at(now.at(t))
+        error = DOUBT * error
+        closer = g.abs() < lowest[active]
+        lowest[active[closer]], lowest_at[active[closer]] = g[closer].abs(), t[closer]
+        above[active[g > 0]], below[active] = t[g > 0], t
+        low, inside = g < error, g < -error
+        turned = was_low & (turned | (g > last))
+        long = t - outside[active] > STRETCH
+        doubtful = (was_low & ~low) | (low & long) | (inside & (turned | long))
+        sure = inside & ~doubtful
+        kind[active[sure]], kind[active[doubtful]] = SURE, DOUBTFUL
+        behind[active[doubtful]] = t[doubtful]
+        calm = ~low & ~doubtful
+        outside[active[calm]] = t[calm]
+        step = (0.9 * (g - error)).clamp(min=nearest)
+        going = ~inside & ~doubtful & (t + step < now.far)
+        last, was_low, turned = g[going], low[going], turned[going]
+        active, t = active[going], (t + step)[going]
+        now = rays[active]
+    root, slope = _root_of_interpolant(lattice, rays, kind == SURE, above, below)
+    return Scan(kind, outside, behind, root, slope, lowest, lowest_at)
+
+
+def _root_of_interpolant(
+    lattice: Level, rays: Rays, wanted: Tensor, above: Tensor, below: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Root of g between a sample above zero and one below, by false position with halved ends (Illinois)."""
+    root, slope = torch.full_like(above, float("nan")), torch.full_like(above, float("nan"))
+    chosen = rays[wanted]
+    a, b = above[wanted], below[wanted]
+    fa, fb = lattice.at(chosen.at(a))[0].clamp(min=1e-9), lattice.at(chosen.at(b))[0].clamp(max=-1e-9)
+    slope[wanted] = (fb - fa) / (b - a).clamp(min=1e-9)
+    for _ in range(5):
+        t = a + (b - a) * fa / (fa - fb)
+        g = lattice.at(chosen.at(t))[0]
+        positive = g > 0
+        a, b = torch.where(positive, t, a), torch.where(positive, b, t)
+        fa, fb = torch.where(positive, g, fa / 2), torch.where(positive, fb / 2, g)
+    root[wanted] = t
+    return root, slope
+
+
+@torch.no_grad()
+def trace_guided(field: Field, lattice: Lattice, picture: Picture, threshold: Tensor) -> Trace:
+    """Trace every pixel of a picture with the help of a lattice of the same field.
+
+    Parameters
+    ----------
+    field : Field
+    lattice : Lattice
+        Of `field`.
+    picture : Picture
+    threshold : (N,) tensor
+        Largest |f| that counts as the surface, row by row.
+
+    Returns
+    -------
+    Trace
+        `value` is 0 where a pixel was left to its neighbours, and the interpolant's where a ray surely misses.
+    """
+    return _Tracer(field, lattice, picture, threshold).run()
+
+
+class _Tracer:
+    """One picture on its way: what is known of each ray."""
+
+    def __init__(self, field: Field, lattice: Lattice, picture: Picture, threshold: Tensor) -> None:
+        self.field, self.picture, self.threshold = field, picture, threshold
+        self.rays = picture.rays()
+        self.probe = Probe(field, self.rays)
+        middle = (self.rays.near + self.rays.far) / 2
+        self.meets = self.rays.near < self.rays.far
+        self.hit = torch.zeros_like(self.meets)
+        self.distance = torch.where(self.meets, self.rays.near, middle)
+        self.value = torch.full_like(middle, float("inf"))
+        lattice.look(field, self._lookouts(lattice))
+        self.lattice = lattice.finest
+
+    def run(self) -> Trace:
+        found = scan(self.lattice, self.rays, torch.where(self.meets, self.rays.near, self.rays.far))
+        self.value = torch.where(self.meets, found.lowest, self.value)
+        self.distance = torch.where(self.meets, found.lowest_at, self.distance)
+        self.solve_sure(found)
+        self.search(found)
+        self.hit |= self.meets & (self.value.abs() < self.threshold)
+        return Trace(self.hit, self.distance, self.value, self.probe.queries)
+
+    def _lookouts(self, lattice: Lattice) -> Rays:
+        """Rays so close together that no cell goes unseen."""
+        rays = self.rays[self.rays.near < self.rays.far]
+        width = float((rays.near * rays.pixel).max()) if len(rays) else 1.0
+        height, columns = self.picture.shape()
+        stride = max(1, int(1 / (3 * lattice.finest.side / 4 * width)))
+        chosen = torch.zeros((height, columns), dtype=torch.bool, device=self.hit.device)
+        chosen[::stride, ::stride] = True
+        return self.rays[chosen.flatten() & (self.rays.near < self.rays.far)]
+
+    def solve_sure(self, found: Scan) -> None:
+        """Every fourth pixel, then the pixels between, coarse to fine, from their neighbours' corrections."""
+        height, width = self.picture.shape()
+        device = self.hit.device
+        y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+        level = torch.where((y % 4 == 0) & (x % 4 == 0), 4, torch.where((y % 2 == 0) & (x % 2 == 0), 2, 1)).flatten()
+        sure = found.kind == SURE
+        # Of the error of g in a cell, neighbours tell only if some of them look into that cell.
+        error = self.lattice.at(self.rays.at(found.root.nan_to_num()))[1]
+        told = (2 * self.rays.pixel * found.root.nan_to_num() < 2 / self.lattice.side) | (error < CALM)
+        solved, trusted = torch.zeros_like(sure), torch.zeros_like(sure)
+        off, surprise, predicted = (torch.zeros_like(found.root) for _ in range(3))
+        for stride in (4, 2, 1):
+            todo = sure & (level == stride)
+            if stride < 4:
+                predicted, share = self._from_neighbours(off, solved, 2 * stride)
+            if stride == 1:
+                worst = self._largest_nearby(torch.where(solved, surprise, 0.0), 2)
+                trusted = todo & told & (share > 0.99) & (worst < SMOOTH)
+            asked = (todo & ~trusted).nonzero()[:, 0]
+            first = found.root[asked] + predicted[asked]
+            distance = self.solve(asked, first, found.slope[asked], found.outside[asked])
+            off[asked], solved[asked] = distance - found.root[asked], True
+            if stride < 4:
+                surprise[asked] = (distance - first).abs()
+        self.hit |= trusted
+        self.value = torch.where(trusted, 0.0, self.value)
+        self.distance = torch.where(trusted, found.root + predicted, self.distance)
+
+    def _from_neighbours(self, image: Tensor, solved: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+        """Bilinear interpolation of what is solved at every `stride`-th pixel, and the weight of what was there."""
+        tent = 1 - torch.arange(1 - stride, stride, device=image.device).abs() / stride
+        kernel = (tent[:, None] * tent)[None, None]
+        images = torch.stack([torch.where(solved, image, 0.0), solved.to(image)])
+        total, share = F.conv2d(images.reshape(2, 1, *self.picture.shape()), kernel, padding=stride - 1).flatten(1)
+        return total / share.clamp(min=1e-6), share
+
+    def _largest_nearby(self, image: Tensor, radius: int) -> Tensor:
+        shaped = image.reshape(1, 1, *self.picture.shape())
+        return F.max_pool2d(shaped, 2 * radius + 1, 1, radius).flatten()
+
+    def solve(self, index: Tensor, first: Tensor, slope: Tensor, outside: Tensor) -> Tensor:
+        """Root (M,) of f on the rays `index` from a guess, with the interpolant's slope, then the secant's.
+
+        Rays that do not converge are marched from the last place that was surely outside.
+        """
+        t, slope = first.clone(), slope.clamp(max=-0.05)
+        result = first.clone()
+        left = torch.arange(len(index), device=index.device)
+        last_t = last_f = torch.empty(0)
+        for step in range(SOLVE_STEPS):
+            if len(left) == 0:
+                return result
+            f = self.probe(index[left], t, "refine")
+            if step > 0:
+                secant = (f - last_f) / torch.where((t - last_t).abs() > 1e-9, t - last_t, 1e-9)
+                slope = torch.where(secant < -0.02, secant.maximum(3 * slope), slope)
+            limit = 2 / self.lattice.side
+            move = (-f / slope).clamp(-limit, limit)
+            # Converged, or so near that this step, by a slope known this well, ends there.
+            done = torch.minimum(f.abs(), move.abs() * SLOPE_ERROR) < self.threshold[index[left]]
+            result[left] = t + move
+            now = index[left[done]]
+            self.hit[now], self.value[now], self.distance[now] = True, f[done], (t + move)[done]
+            keep = ~done
+            last_t, last_f, left, slope, t = t[keep], f[keep], left[keep], slope[keep], (t + move)[keep]
+        if len(left):
+            result[left] = self.march_on(index[left], outside[left])
+        return result
+
+    def march_on(self, index: Tensor, start: Tensor) -> Tensor:
+        """Plain sphere tracing of what nothing else could solve."""
+        way = March(self.field, self.rays[index], self.threshold[index], relaxation=1.0, start=start)
+        way.advance(50)
+        trace = way.trace()
+        self.probe.queries[index] += trace.queries
+        self.hit[index], self.value[index], self.distance[index] = trace.hit, trace.value, trace.distance
+        return trace.distance
+
+    def search(self, found: Scan) -> None:
+        """Search the doubtful stretches for the first root; behind one without, scan on.
+
+        A ray that nears the surface to within the threshold without passing it counts as a hit if it meets none behind.
+        """
+        index = (found.kind == DOUBTFUL).nonzero()[:, 0]
+        outside, behind = found.outside[index], found.behind[index]
+        self.value[index] = float("inf")
+        for _ in range(ROUNDS):
+            if len(index) == 0:
+                return
+            inside = self.search_stretch(index, outside, behind)
+            index, start = index[~inside], behind[~inside]
+            again = scan(self.lattice, self.rays[index], start)
+            sure = again.kind == SURE
+            self.solve(index[sure], again.root[sure], again.slope[sure], again.outside[sure])
+            left = again.kind == DOUBTFUL
+            index, outside, behind = index[left], again.outside[left], again.behind[left]
+        self.march_on(index, outside)
+
+    def search_stretch(self, index: Tensor, outside: Tensor, behind: Tensor) -> Tensor:
+        """Ask wherever the interpolant, corrected by the answers so far, leaves most room for f below zero.
+
+        Returns which rays (M,) reach the surface in their stretch; these are solved.
+        """
+        count = len(index)
+        every = torch.arange(count, device=index.device)
+        t = outside[:, None] + (behind - outside)[:, None] * torch.linspace(0, 1, SAMPLES, device=outside.device)
+        origins, directions = self.rays.origins[index], self.rays.directions[index]
+        g, error = self.lattice.at((origins[:, None] + t[..., None] * directions[:, None]).reshape(-1, 3))
+        g, error = g.reshape(t.shape), DOUBT * error.reshape(t.shape)
+        # An error of a cell may come and go within a quarter of it.
+        steep = (error * (2 * self.lattice.side)).clamp(min=DEVIATION)
+        off, known = torch.zeros_like(g), torch.zeros_like(g, dtype=torch.bool)
+        going = torch.ones(count, dtype=torch.bool, device=index.device)
+        for _ in range(SEARCH_STEPS):
+            away = (t[:, :, None] - t[:, None, :]).abs().masked_fill(~known[:, None, :], float("inf"))
+            nearest, source = away.min(2)
+            model = g + torch.where(known.any(1, keepdim=True), off.gather(1, source), 0.0)
+            below = (known & (model < 0)).int()
+            before = (below.cumsum(1) == 0) & ~known
+            room = torch.where(before, model - torch.minimum(error, steep * nearest), float("inf"))
+            lowest, place = room.min(1)
+            going &= lowest < 0
+            if not going.any():
+                break
+            rows, columns = every[going], place[going]
+            f = self.probe(index[rows], t[rows, columns], "silhouette")
+            off[rows, columns], known[rows, columns] = f - g[rows, columns], True
+            nearer = f.abs() < self.value[index[rows]].abs()
+            some = index[rows[nearer]]
+            self.value[some], self.distance[some] = f[nearer], t[rows, columns][nearer]
+        f = g + off
+        below = known & (f < 0)
+        inside, last = below.any(1), below.int().argmax(1)
+        # The root lies between the first sample that was asked and negative and the last positive one before it.
+        earlier = torch.arange(SAMPLES, device=t.device) < last[:, None]
+        front = torch.where(known & earlier, torch.arange(SAMPLES, device=t.device), 0).amax(1)[inside]
+        rows, last = every[inside], last[inside]
+        fa = f[rows, front].clamp(min=1e-6)
+        self.bracket(index[rows], t[rows, front], t[rows, last], fa, f[rows, last])
+        return inside
+
+    def bracket(self, index: Tensor, a: Tensor, b: Tensor, fa: Tensor, fb: Tensor) -> None:
+        """Root of f between `a`, outside, and `b`, inside, by the Illinois method."""
+        for _ in range(SOLVE_STEPS):
+            done = fb.abs() < self.threshold[index]
+            self.hit[index[done]], self.value[index[done]], self.distance[index[done]] = True, fb[done], b[done]
+            keep = ~done
+            index, a, b, fa, fb = index[keep], a[keep], b[keep], fa[keep], fb[keep]
+            if len(index) == 0:
+                return
+            t = a + (b - a) * fa / (fa - fb)
+            f = self.probe(index, t, "refine")
+            crossed = f * fb < 0
+            a, fa = torch.where(crossed, b, a), torch.where(crossed, fb, fa / 2)
+            b, fb = t, f
+        self.hit[index], self.value[index], self.distance[index] = True, fb, b

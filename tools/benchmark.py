@@ -1,0 +1,32 @@
+"""Measure the renderer: ``python tools/benchmark.py feedforward --checkpoint DIR --shape NAME ...``.
+
+Each subcommand is a module in ``tools/benchmarks``. Run it with the interpreter of the tools' main environment (see
+``tools/environment.py``). Truth and other things that take long are kept in ``.cache``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker")]
+
+from benchmarks import feedforward  # noqa: E402
+
+BENCHMARKS = {"feedforward": feedforward}
+
+
+def main() -> None:
+    """Read the command line and run the benchmark that it names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="benchmark", required=True)
+    for name, module in BENCHMARKS.items():
+        module.configure(commands.add_parser(name, help=module.__doc__.splitlines()[0] if module.__doc__ else None))
+    options = parser.parse_args()
+    BENCHMARKS[options.benchmark].run(options)
+
+
+if __name__ == "__main__":
+    main()
