@@ -74,7 +74,7 @@ def view_iou(field: Field, observations: Observations, place: Similarity) -> tor
     """Intersection over union (V,) of each view's mask and the traced silhouette, on a regular grid of pixels."""
     pixels = observations.lattice(JUDGED_RAYS)
     sample = observations.sample(pixels, place)
-    hit = march(field, sample.rays, sample.rays.threshold()).hit
+    hit = march(field, sample.rays, sample.rays.threshold(), relaxation=1.0).hit
     views = observations.view_of(pixels)
     zeros = torch.zeros(len(observations.masks), device=pixels.device)
     both = zeros.index_add(0, views, (hit & sample.inside).float())

@@ -103,7 +103,7 @@ class Problem:
         would mislead.
         """
         rays = sample.rays
-        trace = march(field, rays, rays.threshold())
+        trace = march(field, rays, rays.threshold(), relaxation=1.0)
         nearest, value = trace.distance.clone(), trace.value.clone()
         extra = (trace.hit & ~sample.inside).nonzero()[:, 0]
         nearest[extra] = deepest(field, rays[extra], nearest[extra])
