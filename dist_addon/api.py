@@ -30,9 +30,9 @@ Cameras = bpy.types.Collection | Iterable[bpy.types.Object]
 
 PRIORS_FOLDER = Path(__file__).resolve().parent / "priors"
 QUALITIES = {
-    "preview": Settings(iterations=60, rays=2000, mesh_resolution=64),
-    "normal": Settings(iterations=150, rays=3000, mesh_resolution=128),
-    "fine": Settings(iterations=300, rays=6000, mesh_resolution=256),
+    "preview": Settings(iterations=30, rays=3000, mesh_resolution=128),
+    "normal": Settings(iterations=80, rays=8000, mesh_resolution=256),
+    "fine": Settings(iterations=160, rays=20000, mesh_resolution=256),
 }
 # A safetensors header larger than this is no prior of ours.
 LARGEST_HEADER = 1 << 20

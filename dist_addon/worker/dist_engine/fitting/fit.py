@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STARTS = 6
 START_STEPS = 8
 # Share of the rays that each stage uses, and of the steps that it may take.
-STAGES = ((0.3, 0.5), (1.0, 0.5))
+STAGES = ((0.25, 0.5), (1.0, 0.5))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from .problem import Problem, Quadratic, State
 
 FIRST_DAMPING = 1e-2
 # A step that gains less than this share of the cost is the last but one.
-LEAST_GAIN = 1e-3
+LEAST_GAIN = 3e-4
 LARGEST_DAMPING = 1e4
 
 

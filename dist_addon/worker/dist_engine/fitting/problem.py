@@ -23,12 +23,12 @@ from .observations import Sample
 PLACE_UNIT = 0.05
 # Residuals are in units of this many pixels (or, for depth, this share of the object's radius), and count linearly from
 # there on.
-NOISE_PIXELS = 1.5
+NOISE_PIXELS = 0.7
 NOISE_DEPTH = 0.01
 # A ray farther outside the mask than this (in the object's radius) only needs to be this far from the surface.
 FARTHEST = 0.1
 # How much the spread of the training codes holds the code: this many rays that are one unit wrong, for each ray.
-PRIOR_WEIGHT = 0.05
+PRIOR_WEIGHT = 0.005
 # Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
 DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 

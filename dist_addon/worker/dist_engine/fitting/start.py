@@ -11,7 +11,7 @@ from ..protocol import Bounds
 from .observations import Observations
 from .problem import Problem, State
 
-CANDIDATES = 200
+CANDIDATES = 120
 RAYS = 300
 
 
