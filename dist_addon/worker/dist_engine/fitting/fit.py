@@ -59,7 +59,8 @@ def fit(
     total = sum(rays * steps for rays, steps in plan)
     step_number = sum(steps for _, steps in plan[:stage])
     for index, (rays, steps) in list(enumerate(plan))[stage:]:
-        for taken, (state, cost) in enumerate(minimise(problem, state, _on_rays(problem, observations, rays), steps)):
+        path = minimise(problem, state, _on_rays(problem, observations, rays), steps)
+        for taken, (state, cost) in enumerate(path):
             done += rays
             _save(checkpoint, index, state)
             left = (time.monotonic() - began) * max(total - done, 0) / done

@@ -1,7 +1,7 @@
 """What a fit minimises: how far what the rays see is from what the pictures show, and its exact Jacobian.
 
-Each sample's derivative to the code costs no more than a gradient (`Field.jacobian`), so the Gauss-Newton matrix comes at
-the price of a gradient.
+Each sample's derivative to the code costs no more than a gradient (`Field.jacobian`), so the Gauss-Newton matrix comes
+at the price of a gradient.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ class Problem:
         would mislead.
         """
         rays = sample.rays
-        trace = march(field, rays, rays.threshold(), relaxation=1.0)
+        # Longer steps jump thin legs, and a coarser threshold makes the mesh that much too thin.
+        trace = march(field, rays, 0.2 * rays.threshold(), relaxation=1.0)
         nearest, value = trace.distance.clone(), trace.value.clone()
         extra = (trace.hit & ~sample.inside).nonzero()[:, 0]
         nearest[extra] = deepest(field, rays[extra], nearest[extra])
