@@ -134,7 +134,7 @@ class Bar:
             line = f"  [{'█' * filled}{'░' * (24 - filled)}] {progress}"
             print("\r" + line.ljust(len(self.drawn)), end="", flush=True)
             self.drawn = line
-        elif new_stage or progress.factor == 1 or time.monotonic() > self.next_line:
+        elif new_stage or time.monotonic() > self.next_line:
             line = f"  {progress.factor:4.0%}  {progress}"
             if line != self.drawn:
                 print(line, flush=True)

@@ -81,7 +81,7 @@ def _best_start(
     for number, start in enumerate(states, 1):
         end = (start, 0.0)
         for end in minimise(problem, start, evaluate, START_STEPS):
-            reporter.progress("start", number, STARTS, end[1], None)
+            reporter.progress("start", number - 1, STARTS, end[1], None)
         ends.append(end)
     return min(ends, key=lambda end: end[1])[0]
 
