@@ -236,7 +236,7 @@ def test_the_command_line(scene, rig, stand_in, tmp_path, capfd):
     assert json.loads((tmp_path / "report.json").read_text())["scale"] == 1.5
     with bpy.data.libraries.load(str(tmp_path / "out.blend")) as (found, _):
         assert "DIST Shape" in found.objects
-    assert json.loads((stand_in / "request.json").read_text())["settings"]["iterations"] == 60
+    assert json.loads((stand_in / "request.json").read_text())["settings"]["iterations"] == 30
 
 
 def test_the_command_line_tells_what_is_wrong(scene, rig, stand_in, capfd):
