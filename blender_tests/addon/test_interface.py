@@ -150,7 +150,7 @@ def test_a_job_beside_the_window_is_imported(scene, rig, stand_in):
 
 def test_a_job_beside_the_window_is_cancelled(scene, rig, stand_in):
     job = start_beside(scene, stand_in, "wait")
-    wait_until(lambda: running.tick() and (stand_in / "ready.txt").exists(), 20)
+    wait_until(lambda: running.tick() and running.current.progress.step == 3, 20)
     drawn = draw()
     assert ("progress", "3/3, loss 0.3333, 0 s left", 1.0) in drawn
     assert ("label", "Fitting the shape") in drawn and ("label", "Loading") not in drawn
