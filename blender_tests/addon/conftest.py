@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import bpy
 import pytest
 
 import dist_addon
-from blender_tests.addon.stage import FAKE_WORKER, add_camera, make_picture
+from blender_tests.addon.stage import FAKE_WORKER, ROOT, add_camera, make_picture
 from dist_addon.jobs import find_python
 
 
@@ -66,3 +68,12 @@ def rig(scene: bpy.types.Scene) -> bpy.types.Collection:
     scene.dist.cameras, scene.dist.bounds = collection, empty
     bpy.context.view_layer.update()
     return collection
+
+
+@pytest.fixture(scope="session")
+def zip_path(tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("zip")
+    tool = [sys.executable, str(ROOT / "tools" / "build_extension.py"), "--output-dir", str(output)]
+    subprocess.run(tool, check=True, capture_output=True)
+    (found,) = output.glob("dist_addon-*.zip")
+    return found

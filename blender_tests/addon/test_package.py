@@ -7,8 +7,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from blender_tests.addon.stage import ROOT, run_blender
 
 BLOCK = """
@@ -66,15 +64,6 @@ def test_importing_the_package_loads_nothing_else():
     code = "import sys, dist_addon; print([n for n in sys.modules if n.startswith(('dist_addon.', 'numpy', 'bpy'))])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-@pytest.fixture(scope="module")
-def zip_path(tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("zip")
-    tool = [sys.executable, str(ROOT / "tools" / "build_extension.py"), "--output-dir", str(output)]
-    subprocess.run(tool, check=True, capture_output=True)
-    (found,) = output.glob("dist_addon-*.zip")
-    return found
 
 
 def test_the_zip_holds_the_add_on_and_nothing_else(zip_path):
