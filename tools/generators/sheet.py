@@ -1,7 +1,10 @@
-"""Write a contact sheet of generated shapes: python sheet.py OUT.png [--class table]."""
+"""Write a contact sheet of generated shapes: ``python tools/generators/sheet.py OUT.png [--class table]``."""
 
 import argparse
 import importlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -74,23 +77,30 @@ def _fill(corners: np.ndarray, shade: float, image: np.ndarray, depth: np.ndarra
     image[window][drawn] = shade
 
 
+def contact_sheet(meshes: Iterable[tuple[np.ndarray, np.ndarray]]) -> Image.Image:
+    """Render meshes side by side, row by row, as many columns as rows."""
+    tiles = [render(*mesh) for mesh in meshes]
+    columns = int(np.ceil(np.sqrt(len(tiles))))
+    rows = int(np.ceil(len(tiles) / columns))
+    sheet = np.full((rows * TILE, columns * TILE), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        row, column = np.array(divmod(index, columns)) * TILE
+        sheet[row : row + TILE, column : column + TILE] = tile
+    return Image.fromarray(sheet)
+
+
 def main() -> None:
-    """Render the seeds asked for, row by row in the order of seeds."""
+    """Render the seeds asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out")
     parser.add_argument("--class", dest="kind", default="table")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=64)
     arguments = parser.parse_args()
-    make = getattr(importlib.import_module(f"{arguments.kind}s"), f"make_{arguments.kind}")
-    columns = int(np.ceil(np.sqrt(arguments.count)))
-    rows = int(np.ceil(arguments.count / columns))
-    sheet = np.full((rows * TILE, columns * TILE), 255, np.uint8)
-    for index in range(arguments.count):
-        row, column = np.array(divmod(index, columns)) * TILE
-        tile = render(*make(arguments.first_seed + index))
-        sheet[row : row + TILE, column : column + TILE] = tile
-    Image.fromarray(sheet).save(arguments.out)
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    make = getattr(importlib.import_module(f"generators.{arguments.kind}s"), f"make_{arguments.kind}")
+    first = arguments.first_seed
+    contact_sheet(make(seed) for seed in range(first, first + arguments.count)).save(arguments.out)
 
 
 if __name__ == "__main__":

@@ -6,131 +6,43 @@ Frame: +Z up, -Y front, the floor at z = 0; most tables are about 1 long along X
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
 
 import manifold3d as m3
 import numpy as np
 
-Array = np.ndarray
-Rng = np.random.Generator
-Solid: TypeAlias = m3.Manifold
-
-# Thinnest part worth modelling, relative to the largest extent.
-THIN = 0.02
+from .solids import (
+    SQUARE,
+    THIN,
+    Array,
+    Rng,
+    Solid,
+    box,
+    chance,
+    circle,
+    cornered,
+    loft,
+    log,
+    make_sound,
+    pick,
+    plate,
+    prism,
+    rail,
+    rectangle,
+    slanted,
+    turned,
+    union,
+)
 
 
 def make_table(seed: int) -> tuple[Array, Array]:
-    """Make one table; the same seed always gives the same table.
-
-    Parameters
-    ----------
-    seed
-        Any non-negative integer.
-
-    Returns
-    -------
-    vertices
-        Positions, shape (V, 3), float64.
-    faces
-        Vertex indices of outward-facing triangles, shape (F, 3), int32. They form one
-        connected closed manifold.
-    """
-    for attempt in range(50):
-        rng = np.random.default_rng([seed, attempt])
-        weights = np.array([weight for weight, _, _ in KINDS])
-        _, outlines, build = KINDS[rng.choice(len(KINDS), p=weights / weights.sum())]
-        solid = build(rng, outlines)
-        main = max(solid.decompose(), key=Solid.volume).simplify(1e-5)
-        mesh = main.to_mesh64()
-        vertices = np.asarray(mesh.vert_properties[:, :3], np.float64)
-        faces = np.asarray(mesh.tri_verts, np.int32)
-        whole = main.volume() > 0.999 * solid.volume()
-        stands = abs(vertices[:, 2].min()) < 1e-6
-        if whole and stands and _is_clean(vertices):
-            return vertices, faces
-    raise RuntimeError(f"no sound table for seed {seed}")
+    """Make one table: vertices (V, 3) and faces (F, 3), as `make_sound` describes them."""
+    return make_sound(seed, _build)
 
 
-def _is_clean(vertices: Array) -> bool:
-    """Tell whether no two vertices coincide, as they do where parts touch along an edge."""
-    return len(np.unique(vertices.round(7), axis=0)) == len(vertices)
-
-
-def _box(low: tuple[float, ...], high: tuple[float, ...]) -> Solid:
-    return Solid.cube(np.subtract(high, low)).translate(low)
-
-
-def _union(parts: list[Solid]) -> Solid:
-    return Solid.batch_boolean(parts, m3.OpType.Add)
-
-
-def _prism(outline: Array, z0: float, z1: float) -> Solid:
-    return Solid.extrude(m3.CrossSection([outline]), z1 - z0).translate((0, 0, z0))
-
-
-def _plate(profile: Array, axis: str, at: float, thickness: float) -> Solid:
-    """Extrude a profile of (y, z) along x, or of (x, z) along y, centred on `at`."""
-    solid = _prism(profile, -thickness / 2, thickness / 2)
-    if axis == "x":
-        return solid.rotate((90, 0, 90)).translate((at, 0, 0))
-    return solid.rotate((90, 0, 0)).translate((0, at, 0))
-
-
-def _slanted(foot: float, head: float, z0: float, z1: float, width: float) -> Array:
-    """Return the profile of a slanted strip whose ends are cut level."""
-    half = width / 2
-    return np.array([(foot - half, z0), (foot + half, z0), (head + half, z1), (head - half, z1)])
-
-
-def _rectangle(x0: float, x1: float, z0: float, z1: float) -> Array:
-    return np.array([(x0, z0), (x1, z0), (x1, z1), (x0, z1)])
-
-
-def _rail(start: Array, end: Array, width: float, z0: float, z1: float) -> Solid:
-    """Return a level bar between two points of the plan."""
-    along = (end - start) / np.linalg.norm(end - start)
-    side = np.array([-along[1], along[0]]) * width / 2
-    return _prism(np.array([start - side, end - side, end + side, start + side]), z0, z1)
-
-
-def _loft(section: Array, zs: Array, radii: Array, shifts: Array | None = None) -> Solid:
-    """Stack copies of a convex section, scaled by `radii` and moved in x by `shifts`."""
-    shifts = np.zeros_like(zs) if shifts is None else shifts
-    count = len(section)
-    vertices = np.concatenate(
-        [np.column_stack([section * r + [x, 0], np.full(count, z)]) for z, r, x in zip(zs, radii, shifts, strict=True)]
-    )
-    here = np.arange(count)
-    after = (here + 1) % count
-    faces = [np.column_stack([np.zeros(count - 2), here[2:], here[1:-1]])]
-    for base in range(0, len(vertices) - count, count):
-        faces.append(base + np.column_stack([here, after, after + count]))
-        faces.append(base + np.column_stack([here, after + count, here + count]))
-    last = len(vertices) - count
-    faces.append(last + np.column_stack([np.zeros(count - 2), here[1:-1], here[2:]]))
-    return Solid(m3.Mesh64(vertices, np.concatenate(faces).astype(np.uint64)))
-
-
-def _circle(segments: int) -> Array:
-    angles = (np.arange(segments) + 0.5) * 2 * np.pi / segments
-    return np.column_stack([np.cos(angles), np.sin(angles)])
-
-
-SQUARE = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
-
-
-def _log(rng: Rng, low: float, high: float) -> float:
-    """Draw a number whose logarithm is uniform."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(max(low, high)))))
-
-
-def _chance(rng: Rng, probability: float) -> bool:
-    return bool(rng.random() < probability)
-
-
-def _pick(rng: Rng, **weights: float) -> str:
-    shares = np.array(list(weights.values()))
-    return str(rng.choice(list(weights), p=shares / shares.sum()))
+def _build(rng: Rng) -> Solid:
+    weights = np.array([weight for weight, _, _ in KINDS])
+    _, outlines, build = KINDS[rng.choice(len(KINDS), p=weights / weights.sum())]
+    return build(rng, outlines)
 
 
 @dataclass(frozen=True)
@@ -182,11 +94,11 @@ def _outline(rng: Rng, kind: str, length: float, width: float) -> Array:
     if kind == "rectangle":
         return SQUARE * half
     if kind == "polygon":
-        return _circle(int(rng.choice([6, 8]))) * half
+        return circle(int(rng.choice([6, 8]))) * half
     if kind == "ellipse":
-        return _circle(48) * half
+        return circle(48) * half
     if kind == "superellipse":
-        unit, power = _circle(48), 2 / rng.uniform(2.4, 5)
+        unit, power = circle(48), 2 / rng.uniform(2.4, 5)
         return np.sign(unit) * np.abs(unit) ** power * half
     if kind == "boat":
         x = np.linspace(-1, 1, 13)
@@ -194,31 +106,21 @@ def _outline(rng: Rng, kind: str, length: float, width: float) -> Array:
         return np.concatenate([np.column_stack([x, -y]), np.column_stack([-x, y])]) * half
     if kind == "chamfered":
         cut = rng.uniform(0.1, 0.35) * half.min()
-        return _cornered(half, cut, 1)
+        return cornered(half, cut, 1)
     if kind == "stadium":
-        return _cornered(half, half.min() * 0.99, 12)
+        return cornered(half, half.min() * 0.99, 12)
     if kind == "half":
         angles = np.linspace(np.pi, 2 * np.pi, 25)
         return np.column_stack([np.cos(angles), 2 * np.sin(angles) + 1]) * half
-    return _cornered(half, rng.uniform(0.1, 0.6) * half.min(), 6)
-
-
-def _cornered(half: Array, cut: float, steps: int) -> Array:
-    """Return a rectangle whose corners are replaced by arcs of `steps` segments."""
-    arc = np.linspace(0, np.pi / 2, steps + 1)
-    corners = [
-        np.array(sign) * (half - cut) + cut * np.column_stack([np.cos(arc + turn), np.sin(arc + turn)])
-        for sign, turn in zip([(1, 1), (-1, 1), (-1, -1), (1, -1)], np.arange(4) * np.pi / 2, strict=True)
-    ]
-    return np.concatenate(corners)
+    return cornered(half, rng.uniform(0.1, 0.6) * half.min(), 6)
 
 
 def _height(rng: Rng, width: float, low: float, tall: float, lowest: float) -> float:
     """Draw the height of a coffee, dining or bar table whose top is 1 long."""
     span = float(np.sqrt(width))
-    regime = _pick(rng, low=low, normal=1 - low - tall, tall=tall)
+    regime = pick(rng, low=low, normal=1 - low - tall, tall=tall)
     limits = {"low": (lowest, 0.45), "normal": (0.45, 0.95), "tall": (0.95, 2.0)}[regime]
-    return span * _log(rng, *limits)
+    return span * log(rng, *limits)
 
 
 def _top(
@@ -234,18 +136,18 @@ def _top(
     `low` and `tall` are the shares of coffee and bar tables, `lowest` the least height and
     `thickest` the greatest thickness, relative to the top's extent.
     """
-    kind = _pick(rng, **outlines)
-    aspect = 1.0 if _chance(rng, 0.25) else _log(rng, 1.05, 3.0)
-    if kind in ("ellipse", "polygon") and _chance(rng, 0.6):
+    kind = pick(rng, **outlines)
+    aspect = 1.0 if chance(rng, 0.25) else log(rng, 1.05, 3.0)
+    if kind in ("ellipse", "polygon") and chance(rng, 0.6):
         aspect = 1.0
     if kind in ("boat", "half", "stadium"):
-        aspect = _log(rng, 1.5, 3.0)
+        aspect = log(rng, 1.5, 3.0)
     width = 1 / aspect
     height = _height(rng, width, low, tall, lowest)
     size = max(1.0, height)
-    thickness = min(size * _log(rng, 0.016, thickest), 0.3 * max(width, height))
+    thickness = min(size * log(rng, 0.016, thickest), 0.3 * max(width, height))
     outline = _outline(rng, kind, 1.0, width)
-    edge = _pick(rng, straight=0.5, bevel=0.2, round=0.15, lens=0.15)
+    edge = pick(rng, straight=0.5, bevel=0.2, round=0.15, lens=0.15)
     inset = min(thickness * rng.uniform(0.4, 2.5), 0.12 * width)
     profiles: dict[str, list[tuple[float, float]]] = {
         "straight": [(0, 0), (1, 0)],
@@ -264,7 +166,7 @@ def _top(
     curved = kind not in ("rectangle", "chamfered", "rounded")
     plan = Plan(under, height, 0.4 * thickness, size, curved)
     top = Solid.hull_points(points)
-    if kind == "rectangle" and height > 0.4 and _chance(rng, 0.05):
+    if kind == "rectangle" and height > 0.4 and chance(rng, 0.05):
         top += _riser(rng, width, height + thickness, size)
     return top, plan
 
@@ -274,29 +176,9 @@ def _riser(rng: Rng, width: float, z: float, size: float) -> Solid:
     wall, rise = size * rng.uniform(THIN, 0.035), rng.uniform(0.1, 0.4)
     depth, half = width * rng.uniform(0.25, 0.45), 0.5 * rng.uniform(0.7, 0.97)
     back = 0.47 * width
-    solid = _box((-half, back - depth, z - wall / 4), (half, back, z + rise))
-    hole = _box((wall - half, back - 2 * depth, z - 1), (half - wall, back - wall, z + rise - wall))
+    solid = box((-half, back - depth, z - wall / 4), (half, back, z + rise))
+    hole = box((wall - half, back - 2 * depth, z - 1), (half - wall, back - wall, z + rise - wall))
     return solid - hole
-
-
-def _profile(rng: Rng, samples: int = 15) -> tuple[Array, Array]:
-    """Return heights in 0..1 and relative radii of a turned post."""
-    t = np.linspace(0, 1, samples)
-    style = _pick(rng, knots=0.4, waist=0.15, bulge=0.2, beads=0.1, vase=0.15)
-    if style == "knots":
-        knots = rng.uniform(0.4, 1.0, rng.integers(4, 7))
-        r = np.interp(t, np.linspace(0, 1, len(knots)), knots)
-    elif style == "waist":
-        r = 1 - rng.uniform(0.3, 0.6) * np.sin(np.pi * t)
-    elif style == "bulge":
-        r = 0.5 + 0.5 * np.sin(np.pi * t) ** rng.uniform(0.7, 3)
-    elif style == "beads":
-        r = 0.75 + 0.25 * np.cos(2 * np.pi * rng.integers(2, 4) * t)
-    else:
-        r = 0.5 + 0.5 * np.exp(-(((t - rng.uniform(0.2, 0.7)) / 0.2) ** 2))
-    if _chance(rng, 0.5):
-        r[t > 0.85] = 1
-    return t, r / r.max()
 
 
 @dataclass(frozen=True)
@@ -312,40 +194,40 @@ def _leg(rng: Rng, plan: Plan, thick: float) -> Leg:
     """Make a leg of about the given half-width that reaches into the top."""
     height = plan.height + plan.bite
     least = THIN / 2 * plan.size
-    disc = _circle(int(rng.choice([8, 16, 20])))
-    style = _pick(rng, square=0.22, round=0.16, taper_square=0.16, taper_round=0.16, turned=0.18, curved=0.12)
+    disc = circle(int(rng.choice([8, 16, 20])))
+    style = pick(rng, square=0.22, round=0.16, taper_square=0.16, taper_round=0.16, turned=0.18, curved=0.12)
     if style in ("square", "round"):
         section = SQUARE if style == "square" else disc
-        if style == "square" and _chance(rng, 0.2):
+        if style == "square" and chance(rng, 0.2):
             section = SQUARE * [1, max(0.5, least / thick)]
-        solid = _loft(section, np.array([0, height]), np.array([thick, thick]))
+        solid = loft(section, np.array([0, height]), np.array([thick, thick]))
     elif style.startswith("taper"):
         section = SQUARE if style == "taper_square" else disc
         foot = max(least, thick * rng.uniform(0.3, 0.75))
         knee = rng.choice([0.9, 0.7, 0.5]) * height
-        solid = _loft(section, np.array([0, knee, height]), np.array([foot, thick, thick]))
-        if _chance(rng, 0.2):
+        solid = loft(section, np.array([0, knee, height]), np.array([foot, thick, thick]))
+        if chance(rng, 0.2):
             solid = solid.mirror((0, 0, 1)).translate((0, 0, height))
     elif style == "turned":
-        t, r = _profile(rng)
-        solid = _loft(_circle(16), t * height, np.maximum(r * thick, least))
-        if _chance(rng, 0.4):
+        t, r = turned(rng)
+        solid = loft(circle(16), t * height, np.maximum(r * thick, least))
+        if chance(rng, 0.4):
             low = height * rng.uniform(0.6, 0.85)
-            solid += _box((-thick, -thick, low), (thick, thick, height))
+            solid += box((-thick, -thick, low), (thick, thick, height))
     else:
         t = np.linspace(0, 1, 11)
         sway = min(height, 0.5 * plan.width) * rng.uniform(0.08, 0.25)
-        bend = np.sin(np.pi * t) if _chance(rng, 0.4) else -np.sin(2 * np.pi * t)
+        bend = np.sin(np.pi * t) if chance(rng, 0.4) else -np.sin(2 * np.pi * t)
         shifts = sway * bend * rng.choice([-1, 1])
         radii = np.maximum(thick * (0.5 + 0.5 * t), least)
-        section = _circle(12) if _chance(rng, 0.6) else SQUARE
-        solid = _loft(section, t * height, radii, shifts)
+        section = circle(12) if chance(rng, 0.6) else SQUARE
+        solid = loft(section, t * height, radii, shifts)
     return Leg(_with_foot(rng, plan, solid, thick), thick, style not in ("curved",))
 
 
 def _with_foot(rng: Rng, plan: Plan, leg: Solid, thick: float) -> Solid:
     """Sometimes add a ball, a pad or a flange to a leg."""
-    extra = _pick(rng, none=0.78, ball=0.09, pad=0.07, flange=0.06)
+    extra = pick(rng, none=0.78, ball=0.09, pad=0.07, flange=0.06)
     radius = thick * rng.uniform(1.15, 1.6)
     if extra == "none" or radius > 0.3 * plan.height:
         return leg
@@ -364,7 +246,7 @@ def _with_foot(rng: Rng, plan: Plan, leg: Solid, thick: float) -> Solid:
 def _directions(rng: Rng, plan: Plan, count: int) -> list[Array]:
     """Return the plan directions of the legs, counter-clockwise."""
     half = np.array([plan.length, plan.width]) / 2
-    if count == 4 and not (plan.curved and _chance(rng, 0.2)):
+    if count == 4 and not (plan.curved and chance(rng, 0.2)):
         return [np.array(sign) * half for sign in [(-1, -1), (1, -1), (1, 1), (-1, 1)]]
     start = rng.choice([-np.pi / 2, np.pi / 2]) if count == 3 else np.pi / count
     angles = start + np.arange(count) * 2 * np.pi / count
@@ -376,14 +258,14 @@ def _directions(rng: Rng, plan: Plan, count: int) -> list[Array]:
 def _legs(rng: Rng, plan: Plan, count: int) -> list[Solid]:
     """Return legs and what joins them: apron, shelf, stretchers."""
     across = min(plan.width, 0.6)
-    thick = _log(rng, THIN / 2 * plan.size, max(0.13 * across, THIN * plan.size))
+    thick = log(rng, THIN / 2 * plan.size, max(0.13 * across, THIN * plan.size))
     if plan.height < 0.45 * across:
-        thick = _log(rng, 0.04 * across, 0.17 * across)
+        thick = log(rng, 0.04 * across, 0.17 * across)
     thick = max(thick, THIN / 2 * plan.size)
     leg = _leg(rng, plan, thick)
-    inset = 1.0 if _chance(rng, 0.55) else rng.uniform(0.65, 0.97)
+    inset = 1.0 if chance(rng, 0.55) else rng.uniform(0.65, 0.97)
     splay = 0.0
-    if _chance(rng, 0.35):
+    if chance(rng, 0.35):
         splay = min(plan.height, 0.5) * rng.uniform(0.08, 0.45)
         inset *= 0.78
     margin = thick + 1e-3
@@ -395,7 +277,7 @@ def _legs(rng: Rng, plan: Plan, count: int) -> list[Solid]:
         heads = [plan.reach(way, margin) * inset for way in _directions(rng, plan, count)]
     outward = [head / np.linalg.norm(head) for head in heads]
     feet = [head + way * splay for head, way in zip(heads, outward, strict=True)]
-    radial = plan.curved or not leg.straight or _chance(rng, 0.1)
+    radial = plan.curved or not leg.straight or chance(rng, 0.1)
     parts = []
     for head, foot, way in zip(heads, feet, outward, strict=True):
         turn = np.degrees(np.arctan2(way[1], way[0])) if radial else 0.0
@@ -404,12 +286,12 @@ def _legs(rng: Rng, plan: Plan, count: int) -> list[Solid]:
         parts.append(_below_lid(plan, leg.solid.rotate((0, 0, turn)).transform(lean)))
     level = _Level(heads, feet, plan)
     drop = 0.0
-    if _chance(rng, 0.5):
-        drop = min(plan.size * _log(rng, 0.035, 0.14), 0.45 * plan.height)
+    if chance(rng, 0.5):
+        drop = min(plan.size * log(rng, 0.035, 0.14), 0.45 * plan.height)
         parts += _apron(rng, level, drop)
     if leg.straight:
         parts += _joins(rng, level, thick, drop)
-    if count == 4 and _chance(rng, 0.05):
+    if count == 4 and chance(rng, 0.05):
         parts.append(leg.solid)
     return parts
 
@@ -441,15 +323,15 @@ def _apron(rng: Rng, level: _Level, drop: float) -> list[Solid]:
     plan = level.plan
     wall = plan.size * rng.uniform(THIN, 0.03)
     low, high = plan.height - drop, plan.height + plan.bite
-    if plan.curved or _chance(rng, 0.25):
+    if plan.curved or chance(rng, 0.25):
         outline = m3.CrossSection([level.area(plan.height)])
         outer = outline.offset(wall / 2, m3.JoinType.Miter)
-        if _chance(rng, 0.7):
+        if chance(rng, 0.7):
             outer -= outline.offset(-wall / 2, m3.JoinType.Miter)
         return [Solid.extrude(outer, high - low).translate((0, 0, low))]
     corners = level.at(plan.height)
     rails = zip(corners, corners[1:] + corners[:1], strict=True)
-    return [_rail(start, end, wall, low, high) for start, end in rails]
+    return [rail(start, end, wall, low, high) for start, end in rails]
 
 
 def _joins(rng: Rng, level: _Level, thick: float, drop: float) -> list[Solid]:
@@ -457,13 +339,13 @@ def _joins(rng: Rng, level: _Level, thick: float, drop: float) -> list[Solid]:
     plan, count = level.plan, len(level.heads)
     bar = max(THIN * plan.size, min(thick * rng.uniform(0.7, 1.6), 0.05 * plan.size))
     room = plan.height - drop
-    kind = _pick(rng, none=0.58, shelf=0.2, box=0.09, h=0.08, cross=0.05)
+    kind = pick(rng, none=0.58, shelf=0.2, box=0.09, h=0.08, cross=0.05)
     z = room * rng.uniform(0.1, 0.6)
     if kind == "none" or room < 8 * bar:
         return []
     if kind == "shelf":
         slab = plan.size * rng.uniform(THIN, 0.04)
-        return [_prism(level.area(z), z - slab / 2, z + slab / 2)]
+        return [prism(level.area(z), z - slab / 2, z + slab / 2)]
     corners = level.at(z)
     low, high = z - bar / 2, z + bar / 2
     if kind == "cross" and count in (4, 6):
@@ -476,40 +358,40 @@ def _joins(rng: Rng, level: _Level, thick: float, drop: float) -> list[Solid]:
         pairs = [(front, left), (right, back), ((front + left) / 2, (right + back) / 2)]
     else:
         pairs = list(zip(corners, corners[1:] + corners[:1], strict=True))
-    return [_rail(np.array(a), np.array(b), bar, low, high) for a, b in pairs]
+    return [rail(np.array(a), np.array(b), bar, low, high) for a, b in pairs]
 
 
 def _legged(count: int) -> Callable[[Rng, dict[str, float]], Solid]:
     def build(rng: Rng, outlines: dict[str, float]) -> Solid:
         top, plan = _top(rng, outlines, low=0.35, tall=0.2)
-        return _union([top, *_legs(rng, plan, count)])
+        return union([top, *_legs(rng, plan, count)])
 
     return build
 
 
 def _column(rng: Rng, plan: Plan, across: float) -> tuple[Solid, float]:
     """Return a column at the origin and its half-width near the floor."""
-    thick = max(0.016 * plan.size, across * _log(rng, 0.035, 0.16))
+    thick = max(0.016 * plan.size, across * log(rng, 0.035, 0.16))
     height = plan.height + plan.bite
-    style = _pick(rng, round=0.3, square=0.12, turned=0.38, cone=0.1, hourglass=0.1)
+    style = pick(rng, round=0.3, square=0.12, turned=0.38, cone=0.1, hourglass=0.1)
     if style == "turned":
         thick *= 1.5
-        t, r = _profile(rng, 19)
+        t, r = turned(rng, 19)
         radii = np.maximum(r * thick, 0.012 * plan.size)
-        return _loft(_circle(24), t * height, radii), float(radii[0])
+        return loft(circle(24), t * height, radii), float(radii[0])
     if style == "hourglass":
         t = np.linspace(0, 1, 13)
         waist, foot, head = thick, across * rng.uniform(0.15, 0.4), across * rng.uniform(0.1, 0.4)
         bend = np.abs(2 * t - 1) ** rng.uniform(1.3, 3)
         radii = waist + np.where(t < 0.5, foot, head) * bend
-        section = _circle(28) if _chance(rng, 0.75) else SQUARE * 0.8
-        return _loft(section, t * height, radii), float(radii[0])
-    section = SQUARE if style == "square" else _circle(int(rng.choice([6, 8, 24, 24])))
+        section = circle(28) if chance(rng, 0.75) else SQUARE * 0.8
+        return loft(section, t * height, radii), float(radii[0])
+    section = SQUARE if style == "square" else circle(int(rng.choice([6, 8, 24, 24])))
     foot = thick * (rng.uniform(1.3, 3) if style == "cone" else 1)
     ends = np.array([foot, thick])
-    if style == "cone" and _chance(rng, 0.3):
+    if style == "cone" and chance(rng, 0.3):
         ends = ends[::-1]
-    return _loft(section, np.array([0, height]), ends), float(ends[0])
+    return loft(section, np.array([0, height]), ends), float(ends[0])
 
 
 def _base(rng: Rng, plan: Plan, across: float, column: float) -> list[Solid]:
@@ -517,11 +399,11 @@ def _base(rng: Rng, plan: Plan, across: float, column: float) -> list[Solid]:
     spread = max(across * rng.uniform(0.22, 0.42), min(column * 1.3, 0.5 * across))
     rise = max(min(plan.height * rng.uniform(0.03, 0.12), 0.1), 0.022 * plan.size)
     slim = 0.3 if column < 0.1 * across else 0.0
-    style = _pick(rng, disc=0.25, dome=0.15, plinth=0.15, cross=0.6 * slim, feet=slim)
+    style = pick(rng, disc=0.25, dome=0.15, plinth=0.15, cross=0.6 * slim, feet=slim)
     if style in ("disc", "plinth"):
-        section = _circle(36) if style == "disc" else SQUARE * 0.85
+        section = circle(36) if style == "disc" else SQUARE * 0.85
         slope = rng.choice([1.0, 1.0, 0.85, 0.6])
-        return [_loft(section, np.array([0, rise]), spread * np.array([1, slope]))]
+        return [loft(section, np.array([0, rise]), spread * np.array([1, slope]))]
     if style == "dome":
         t = np.linspace(0, 1, 7)
         neck = min(column, 0.6 * spread) * 0.9
@@ -529,7 +411,7 @@ def _base(rng: Rng, plan: Plan, across: float, column: float) -> list[Solid]:
         lip = 0.02 * plan.size
         rise = min(rise * rng.uniform(1.5, 3.5), 0.5 * plan.height)
         zs = np.concatenate([[0], lip + t * rise])
-        return [_loft(_circle(36), zs, np.concatenate([radii[:1], radii]))]
+        return [loft(circle(36), zs, np.concatenate([radii[:1], radii]))]
     count = 4 if style == "cross" else int(rng.choice([3, 3, 4, 4, 5, 6]))
     half = max(0.011 * plan.size, min(column * rng.uniform(0.4, 0.9), 0.05 * across))
     foot = _bar_foot if style == "cross" else _curved_foot
@@ -541,7 +423,7 @@ def _base(rng: Rng, plan: Plan, across: float, column: float) -> list[Solid]:
 def _bar_foot(rng: Rng, plan: Plan, spread: float, rise: float, half: float) -> Solid:
     tip = max(rise * rng.uniform(0.4, 1), 0.02 * plan.size)
     profile = np.array([(0, 0), (spread, 0), (spread, tip), (0, max(rise, tip))])
-    return _plate(profile, "y", 0, 2 * half)
+    return plate(profile, "y", 0, 2 * half)
 
 
 def _curved_foot(rng: Rng, plan: Plan, spread: float, rise: float, half: float) -> Solid:
@@ -550,47 +432,47 @@ def _curved_foot(rng: Rng, plan: Plan, spread: float, rise: float, half: float) 
     deep = max(0.025 * plan.size, min(rise, 0.06))
     t = np.linspace(0, 1, 9)
     power = rng.uniform(0.8, 2.2)
-    drop = (1 - t) ** power if _chance(rng, 0.5) else 1 - t**power
+    drop = (1 - t) ** power if chance(rng, 0.5) else 1 - t**power
     x, z = spread * t, start * drop
     upper = np.column_stack([x, z + deep])
     lower = np.column_stack([x, z])
-    return _plate(np.concatenate([lower, upper[::-1]]), "y", 0, 2 * half)
+    return plate(np.concatenate([lower, upper[::-1]]), "y", 0, 2 * half)
 
 
 def _head(rng: Rng, plan: Plan, across: float, column: float) -> list[Solid]:
     """Return what spreads the load of the top: arms, a plate, a cone, or nothing."""
-    style = _pick(rng, none=0.6, arms=0.15, plate=0.15, cone=0.1)
+    style = pick(rng, none=0.6, arms=0.15, plate=0.15, cone=0.1)
     depth = max(0.02 * plan.size, min(0.06 * plan.height, 0.05))
     z, spread = plan.height, min(across * rng.uniform(0.2, 0.36), 0.4 * across)
     top = plan.height + plan.bite
     if style == "arms":
         half = max(0.011 * plan.size, 0.5 * column)
-        arm = _box((-spread, -half, z - depth), (spread, half, top))
+        arm = box((-spread, -half, z - depth), (spread, half, top))
         return [arm, arm.rotate((0, 0, 90))]
     if style == "plate":
-        return [_loft(_circle(24), np.array([z - depth, top]), np.full(2, spread * 0.8))]
+        return [loft(circle(24), np.array([z - depth, top]), np.full(2, spread * 0.8))]
     if style == "cone":
         radii = np.array([0.012 * plan.size, spread])
-        return [_loft(_circle(24), np.array([z - min(0.4 * z, 2 * spread), top]), radii)]
+        return [loft(circle(24), np.array([z - min(0.4 * z, 2 * spread), top]), radii)]
     return []
 
 
 def _pedestal(rng: Rng, plan: Plan, across: float) -> Solid:
     column, radius = _column(rng, plan, across)
     parts = [column]
-    if radius < 0.12 * across or _chance(rng, 0.2):
+    if radius < 0.12 * across or chance(rng, 0.2):
         parts += _base(rng, plan, across, radius)
-    elif _chance(rng, 0.5):
-        parts.append(_loft(_circle(32), np.array([0, 0.03 * plan.size]), np.full(2, radius * 1.1)))
+    elif chance(rng, 0.5):
+        parts.append(loft(circle(32), np.array([0, 0.03 * plan.size]), np.full(2, radius * 1.1)))
     parts += _head(rng, plan, across, radius)
-    return _below_lid(plan, _union(parts))
+    return _below_lid(plan, union(parts))
 
 
 def _one_pedestal(rng: Rng, outlines: dict[str, float]) -> Solid:
     top, plan = _top(rng, outlines, low=0.2, tall=0.35, lowest=0.27)
     post = _pedestal(rng, plan, plan.width)
     stretch = plan.length / plan.width
-    if stretch > 1.4 and _chance(rng, 0.5):
+    if stretch > 1.4 and chance(rng, 0.5):
         post = post.scale((rng.uniform(1, stretch), 1, 1))
     return top + post
 
@@ -599,40 +481,40 @@ def _two_pedestals(rng: Rng, outlines: dict[str, float]) -> Solid:
     top, plan = _top(rng, outlines, low=0.2, tall=0.1, lowest=0.22)
     across = min(plan.width, 0.5 * plan.length)
     post = _pedestal(rng, plan, across)
-    if _chance(rng, 0.3):
+    if chance(rng, 0.3):
         post = post.scale((0.7, 1, 1))
     x = plan.length * rng.uniform(0.22, 0.32)
     parts = [top, post.translate((-x, 0, 0)), post.translate((x, 0, 0))]
-    if _chance(rng, 0.35):
+    if chance(rng, 0.35):
         parts.append(_spar(rng, plan, x, rng.uniform(0.08, 0.6) * plan.height))
-    return _union(parts)
+    return union(parts)
 
 
 def _spar(rng: Rng, plan: Plan, x: float, z: float) -> Solid:
     """Return the long bar that joins the two ends of a table."""
     half = plan.size * np.array([rng.uniform(0.01, 0.02), rng.uniform(0.011, 0.035)])
-    return _box((-x, -half[0], max(0, z - half[1])), (x, half[0], z + half[1]))
+    return box((-x, -half[0], max(0, z - half[1])), (x, half[0], z + half[1]))
 
 
 def _trestle(rng: Rng, outlines: dict[str, float]) -> Solid:
     top, plan = _top(rng, outlines, low=0.15, tall=0.1, lowest=0.22)
     wide = 2 * abs(plan.reach(np.array([1.0, plan.width * 0.8]), 0.0)[1]) * rng.uniform(0.75, 1)
-    thick = _log(rng, 0.024 * plan.size, 0.07)
-    stave = max(0.024 * plan.size, wide * _log(rng, 0.06, 0.2))
-    style = _pick(rng, a=0.22, x=0.24, t=0.22, v=0.08, y=0.08, loop=0.16)
+    thick = log(rng, 0.024 * plan.size, 0.07)
+    stave = max(0.024 * plan.size, wide * log(rng, 0.06, 0.2))
+    style = pick(rng, a=0.22, x=0.24, t=0.22, v=0.08, y=0.08, loop=0.16)
     profiles = _frame(rng, plan, style, wide, stave)
-    end = _union([_plate(profile, "x", 0, thick) for profile in profiles])
+    end = union([plate(profile, "x", 0, thick) for profile in profiles])
     x = (plan.length - thick) / 2 * rng.uniform(0.55, 0.95)
-    lean = rng.uniform(-0.25, 0.25) if _chance(rng, 0.2) else 0.0
+    lean = rng.uniform(-0.25, 0.25) if chance(rng, 0.2) else 0.0
     shear = np.array([[1, 0, lean, -lean * plan.height], [0, 1, 0, 0], [0, 0, 1, 0]])
     right = end.transform(shear).translate((x * 0.9 if lean else x, 0, 0))
     parts = [top, right, right.mirror((1, 0, 0))]
-    if style not in ("loop", "v") and not lean and _chance(rng, 0.65):
+    if style not in ("loop", "v") and not lean and chance(rng, 0.65):
         z = {"x": 0.5, "a": profiles[-1][:, 1].mean() / plan.height}.get(style, rng.uniform(0.2, 0.7))
         parts.append(_spar(rng, plan, x, z * plan.height))
-    elif style == "loop" and _chance(rng, 0.25):
+    elif style == "loop" and chance(rng, 0.25):
         parts.append(_spar(rng, plan, x, 0.01))
-    return _union(parts)
+    return union(parts)
 
 
 def _frame(rng: Rng, plan: Plan, style: str, wide: float, stave: float) -> list[Array]:
@@ -640,98 +522,98 @@ def _frame(rng: Rng, plan: Plan, style: str, wide: float, stave: float) -> list[
     half, top = (wide - stave) / 2, plan.height + plan.bite
     bar = max(0.022 * plan.size, min(stave, 0.12 * plan.height))
     low, high = (
-        _rectangle(-wide / 2, wide / 2, 0, bar),
-        _rectangle(-wide / 2, wide / 2, plan.height - bar, top),
+        rectangle(-wide / 2, wide / 2, 0, bar),
+        rectangle(-wide / 2, wide / 2, plan.height - bar, top),
     )
     if style == "x":
-        cross = [_slanted(s * half, -s * half, 0, top, stave * 1.2) for s in (-1, 1)]
-        return cross + ([low, high] if _chance(rng, 0.25) else [])
+        cross = [slanted(s * half, -s * half, 0, top, stave * 1.2) for s in (-1, 1)]
+        return cross + ([low, high] if chance(rng, 0.25) else [])
     if style in ("a", "v"):
         foot, head = (half, half * rng.uniform(0.1, 0.6))[:: 1 if style == "a" else -1]
-        legs = [_slanted(s * foot, s * head, 0, top, stave) for s in (-1, 1)]
+        legs = [slanted(s * foot, s * head, 0, top, stave) for s in (-1, 1)]
         t = rng.uniform(0.25, 0.65)
         reach = foot + (head - foot) * t
         middle = t * plan.height
-        return [*legs, _rectangle(-reach, reach, middle - bar / 2, middle + bar / 2)]
+        return [*legs, rectangle(-reach, reach, middle - bar / 2, middle + bar / 2)]
     if style == "loop":
-        sides = [_slanted(s * half, s * half, 0, top, stave) for s in (-1, 1)]
-        return [*sides, low, *([high] if _chance(rng, 0.6) else [])]
+        sides = [slanted(s * half, s * half, 0, top, stave) for s in (-1, 1)]
+        return [*sides, low, *([high] if chance(rng, 0.6) else [])]
     if style == "y":
         fork = rng.uniform(0.3, 0.6) * plan.height
-        arms = [_slanted(0, s * half, fork, top, stave * 1.3) for s in (-1, 1)]
-        return [low, _slanted(0, 0, 0, fork + stave / 3, stave * 1.3), *arms]
-    posts = [0.0] if _chance(rng, 0.6) else [-half * 0.45, half * 0.45]
-    staves = [_slanted(y, y, 0, top, stave * 1.3) for y in posts]
-    return [*staves, low, *([high] if _chance(rng, 0.6) else [])]
+        arms = [slanted(0, s * half, fork, top, stave * 1.3) for s in (-1, 1)]
+        return [low, slanted(0, 0, 0, fork + stave / 3, stave * 1.3), *arms]
+    posts = [0.0] if chance(rng, 0.6) else [-half * 0.45, half * 0.45]
+    staves = [slanted(y, y, 0, top, stave * 1.3) for y in posts]
+    return [*staves, low, *([high] if chance(rng, 0.6) else [])]
 
 
 def _crossed(rng: Rng, outlines: dict[str, float]) -> Solid:
     """Carry the top on two large X frames, seen from the front."""
     top, plan = _top(rng, outlines, low=0.15, tall=0.2, lowest=0.25)
-    stave = _log(rng, 0.025 * plan.size, 0.07)
+    stave = log(rng, 0.025 * plan.size, 0.07)
     half = (plan.length - 3 * stave) / 2 * rng.uniform(0.5, 0.95)
-    thick = _log(rng, 0.024 * plan.size, 0.05)
+    thick = log(rng, 0.024 * plan.size, 0.05)
     y = (plan.width - thick) / 2 * rng.uniform(0.5, 0.95)
-    strips = [_slanted(s * half, -s * half, 0, plan.height + plan.bite, stave * 1.3) for s in (-1, 1)]
+    strips = [slanted(s * half, -s * half, 0, plan.height + plan.bite, stave * 1.3) for s in (-1, 1)]
     parts = [top]
-    parts += [_plate(strip, "y", at, thick) for strip in strips for at in (-y, y)]
-    if _chance(rng, 0.6):
+    parts += [plate(strip, "y", at, thick) for strip in strips for at in (-y, y)]
+    if chance(rng, 0.6):
         bar = 0.012 * plan.size
         middle = plan.height / 2
-        parts.append(_box((-bar, -y, middle - bar), (bar, y, middle + bar)))
-    return _union(parts)
+        parts.append(box((-bar, -y, middle - bar), (bar, y, middle + bar)))
+    return union(parts)
 
 
 def _sled(rng: Rng, outlines: dict[str, float]) -> Solid:
     """Carry the top on a C, on runners, or on a floor frame."""
     top, plan = _top(rng, outlines, low=0.15, tall=0.25, lowest=0.25)
-    bar = _log(rng, 0.022 * plan.size, 0.06)
+    bar = log(rng, 0.022 * plan.size, 0.06)
     x = plan.length / 2 * rng.uniform(0.7, 0.98) - bar / 2
     y = plan.width / 2 * rng.uniform(0.75, 0.98)
     high = plan.height + plan.bite
-    runners = [_box((s * x - bar / 2, -y, 0), (s * x + bar / 2, y, bar)) for s in (-1, 1)]
-    style = _pick(rng, c=0.4, frame=0.3, z=0.3)
+    runners = [box((s * x - bar / 2, -y, 0), (s * x + bar / 2, y, bar)) for s in (-1, 1)]
+    style = pick(rng, c=0.4, frame=0.3, z=0.3)
     if style == "c":
-        posts = [_box((s * x - bar / 2, y - bar, 0), (s * x + bar / 2, y, high)) for s in (-1, 1)]
+        posts = [box((s * x - bar / 2, y - bar, 0), (s * x + bar / 2, y, high)) for s in (-1, 1)]
         arms = [runner.translate((0, 0, plan.height - bar)) for runner in runners]
-        back = _box((-x, y - bar, 0), (x, y, bar))
-        return _union([top, *runners, *posts, *arms, *([back] if _chance(rng, 0.6) else [])])
+        back = box((-x, y - bar, 0), (x, y, bar))
+        return union([top, *runners, *posts, *arms, *([back] if chance(rng, 0.6) else [])])
     if style == "z":
-        strip = _slanted(y - bar, bar - y, 0, high, 1.5 * bar)
-        posts = [_plate(strip, "x", s * x, bar) for s in (-1, 1)]
-        back = _box((-x, y - bar, 0), (x, y, bar))
-        return _union([top, *runners, *posts, back])
+        strip = slanted(y - bar, bar - y, 0, high, 1.5 * bar)
+        posts = [plate(strip, "x", s * x, bar) for s in (-1, 1)]
+        back = box((-x, y - bar, 0), (x, y, bar))
+        return union([top, *runners, *posts, back])
     y -= bar / 2
     corners = [
-        _loft(SQUARE, np.array([0, high]), np.full(2, bar / 2)).translate((a * x, b * y, 0))
+        loft(SQUARE, np.array([0, high]), np.full(2, bar / 2)).translate((a * x, b * y, 0))
         for a in (-1, 1)
         for b in (-1, 1)
     ]
-    ends = [_box((-x, b * y - bar / 2, 0), (x, b * y + bar / 2, bar)) for b in (-1, 1)]
-    return _union([top, *runners, *corners, *ends])
+    ends = [box((-x, b * y - bar / 2, 0), (x, b * y + bar / 2, bar)) for b in (-1, 1)]
+    return union([top, *runners, *corners, *ends])
 
 
 def _slab_sides(rng: Rng, outlines: dict[str, float]) -> Solid:
     top, plan = _top(rng, outlines, low=0.3, tall=0.15)
-    wall = _log(rng, 0.022 * plan.size, 0.09)
-    flush = _chance(rng, 0.4)
+    wall = log(rng, 0.022 * plan.size, 0.09)
+    flush = chance(rng, 0.4)
     x = plan.length / 2 * (1 if flush else rng.uniform(0.6, 0.95)) - wall / 2 - 1e-3
     y = plan.width / 2 * (1 if flush else rng.uniform(0.6, 0.98)) - 1e-3
-    lean = rng.uniform(-0.2, 0.3) * min(plan.height, 0.4) if _chance(rng, 0.2) else 0.0
-    strip = _slanted(x - max(lean, 0), x - max(lean, 0), 0, plan.height + plan.bite, wall)
+    lean = rng.uniform(-0.2, 0.3) * min(plan.height, 0.4) if chance(rng, 0.2) else 0.0
+    strip = slanted(x - max(lean, 0), x - max(lean, 0), 0, plan.height + plan.bite, wall)
     strip[:2, 0] += lean
-    end = _plate(strip, "y", 0, 2 * y)
+    end = plate(strip, "y", 0, 2 * y)
     parts = [top, end, end.mirror((1, 0, 0))]
     reach = x - max(lean, 0) + min(lean, 0)
     thin = plan.size * rng.uniform(THIN, 0.03)
-    if not lean and _chance(rng, 0.35):
+    if not lean and chance(rng, 0.35):
         low = plan.height * rng.choice([0.0, 0.3, 0.6])
         at = rng.choice([0.0, y - thin])
-        parts.append(_box((-x, at, low), (x, at + thin, plan.height + plan.bite)))
-    if not lean and plan.height > 0.25 and _chance(rng, 0.35):
+        parts.append(box((-x, at, low), (x, at + thin, plan.height + plan.bite)))
+    if not lean and plan.height > 0.25 and chance(rng, 0.35):
         for z in [[0.5], [0.12], [0.33, 0.66]][rng.integers(3)]:
-            parts.append(_box((-reach, -y, z * plan.height), (reach, y, z * plan.height + thin)))
-    return _union(parts)
+            parts.append(box((-reach, -y, z * plan.height), (reach, y, z * plan.height + thin)))
+    return union(parts)
 
 
 def _block(rng: Rng, outlines: dict[str, float]) -> Solid:
@@ -740,44 +622,44 @@ def _block(rng: Rng, outlines: dict[str, float]) -> Solid:
     body_scale, foot_scale = rng.uniform(0.6, 0.98), rng.choice([1.0, 1.0, 0.7, 0.85])
     t = np.array([0, plan.height + plan.bite])
     section = plan.outline * body_scale
-    style = _pick(rng, solid=0.3, tunnel=0.3, open=0.25, legs=0.15)
-    body = _loft(section, t, np.array([foot_scale, 1.0]))
+    style = pick(rng, solid=0.3, tunnel=0.3, open=0.25, legs=0.15)
+    body = loft(section, t, np.array([foot_scale, 1.0]))
     wall = plan.size * rng.uniform(0.022, 0.05)
     if style == "tunnel":
         x = plan.length * body_scale / 2 * min(foot_scale, 0.9) - wall
         low, high = wall, max(2 * wall, plan.height - wall)
-        back = 2 if _chance(rng, 0.6) else 0.2 * plan.width
-        body -= _box((-0.85 * x, -2, low), (0.85 * x, back, high))
+        back = 2 if chance(rng, 0.6) else 0.2 * plan.width
+        body -= box((-0.85 * x, -2, low), (0.85 * x, back, high))
     elif style == "open":
         shares = rng.uniform(0.5, 0.8, 2)
         x, y = plan.length * body_scale * foot_scale / 2, plan.width * body_scale * foot_scale / 2
         low, high = rng.choice([-1.0, wall]), max(2 * wall, plan.height * rng.uniform(0.7, 0.95))
-        body -= _box((-x * shares[0], -2, low), (x * shares[0], 2, high))
-        body -= _box((-2, -y * shares[1], low), (2, y * shares[1], high))
+        body -= box((-x * shares[0], -2, low), (x * shares[0], 2, high))
+        body -= box((-2, -y * shares[1], low), (2, y * shares[1], high))
     elif style == "legs":
         lift = plan.height * rng.uniform(0.15, 0.5)
         half = plan.size * rng.uniform(0.012, 0.03)
         body = body.trim_by_plane((0, 0, 1), lift)
         ways = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * [plan.length, plan.width]
         spots = [plan.reach(way / 2, half * 2.5) * body_scale * foot_scale for way in ways]
-        leg = _loft(SQUARE, np.array([0, lift + wall / 2]), np.full(2, half))
-        return _union([top, body, *[leg.translate((*spot, 0)) for spot in spots]])
+        leg = loft(SQUARE, np.array([0, lift + wall / 2]), np.full(2, half))
+        return union([top, body, *[leg.translate((*spot, 0)) for spot in spots]])
     return top + body
 
 
 def _drawers(rng: Rng, low: tuple[float, ...], high: tuple[float, ...]) -> Solid:
     """Return a chest whose fronts stand out a little towards -y."""
     count, gap, proud = int(rng.integers(2, 5)), 0.014, 0.012
-    chest = _box(low, high)
-    if _chance(rng, 0.5):
+    chest = box(low, high)
+    if chance(rng, 0.5):
         return chest
     edges = np.linspace(low[2], high[2], count + 1)
     fronts = [
-        _box((low[0] + gap, low[1] - proud, z0 + gap), (high[0] - gap, low[1] + 0.01, z1 - gap))
+        box((low[0] + gap, low[1] - proud, z0 + gap), (high[0] - gap, low[1] + 0.01, z1 - gap))
         for z0, z1 in pairwise(edges)
         if z1 - z0 > 4 * gap
     ]
-    return _union([chest, *fronts])
+    return union([chest, *fronts])
 
 
 def _desk(rng: Rng, outlines: dict[str, float]) -> Solid:
@@ -790,25 +672,25 @@ def _desk(rng: Rng, outlines: dict[str, float]) -> Solid:
     chest = rng.uniform(0.2, 0.34) * plan.length
     parts = [top, _drawers(rng, (-x, -y, lift), (chest - x, y, high))]
     blocks = [(-x, chest - x)]
-    side = _pick(rng, drawers=0.4, panel=0.3, legs=0.3)
+    side = pick(rng, drawers=0.4, panel=0.3, legs=0.3)
     if side == "drawers":
         blocks.append((x - chest, x))
         parts.append(_drawers(rng, (x - chest, -y, lift), (x, y, high)))
     elif side == "panel":
-        parts.append(_box((x - wall, -y, 0), (x, y, high)))
+        parts.append(box((x - wall, -y, 0), (x, y, high)))
     half = max(0.012 * plan.size, rng.uniform(0.01, 0.025))
     inner = half + 1e-3
     stands = [at for x0, x1 in blocks for at in (x0 + inner, x1 - inner)] if lift else []
     if side == "legs":
         stands.append(x - inner)
-    leg = _loft(SQUARE, np.array([0, high]), np.full(2, half))
+    leg = loft(SQUARE, np.array([0, high]), np.full(2, half))
     parts += [leg.translate((at, s * (y - inner), 0)) for at in stands for s in (-1, 1)]
-    if _chance(rng, 0.5):
+    if chance(rng, 0.5):
         low = max(lift, plan.height * rng.choice([0.1, 0.5]))
-        parts.append(_box((wall / 2 - x, y - 1.5 * wall, low), (x - wall / 2, y - wall / 2, high)))
-    if _chance(rng, 0.3):
-        parts.append(_box((-x, wall - y, 0.82 * plan.height), (x, y - wall, high)))
-    return _union(parts) if _chance(rng, 0.5) else _union(parts).mirror((1, 0, 0))
+        parts.append(box((wall / 2 - x, y - 1.5 * wall, low), (x - wall / 2, y - wall / 2, high)))
+    if chance(rng, 0.3):
+        parts.append(box((-x, wall - y, 0.82 * plan.height), (x, y - wall, high)))
+    return union(parts) if chance(rng, 0.5) else union(parts).mirror((1, 0, 0))
 
 
 def _corner_desk(rng: Rng, outlines: dict[str, float]) -> Solid:
@@ -835,16 +717,16 @@ def _corner_desk(rng: Rng, outlines: dict[str, float]) -> Solid:
         (0.5 - m, -m),
         (m - 0.5, -m),
     ]
-    parts = [_prism(shape, height, height + slab)]
-    if _chance(rng, 0.5):
-        parts += [_box((x - half, y - half, 0), (x + half, y + half, high)) for x, y in spots]
+    parts = [prism(shape, height, height + slab)]
+    if chance(rng, 0.5):
+        parts += [box((x - half, y - half, 0), (x + half, y + half, high)) for x, y in spots]
     else:
-        parts.append(_box((m - 0.5, m - arm, 0), (depth - 0.5 - m, m - arm + 2 * half, high)))
-        parts.append(_box((0.5 - m - 2 * half, m - depth, 0), (0.5 - m, -m, high)))
-        parts.append(_box((m - 0.5, -m - 2 * half, 0.3 * height), (0.5 - m, -m, high)))
-        parts.append(_box((m - 0.5, m - arm, 0.3 * height), (m - 0.5 + 2 * half, -m, high)))
-    solid = _union(parts)
-    return solid if _chance(rng, 0.5) else solid.mirror((1, 0, 0))
+        parts.append(box((m - 0.5, m - arm, 0), (depth - 0.5 - m, m - arm + 2 * half, high)))
+        parts.append(box((0.5 - m - 2 * half, m - depth, 0), (0.5 - m, -m, high)))
+        parts.append(box((m - 0.5, -m - 2 * half, 0.3 * height), (0.5 - m, -m, high)))
+        parts.append(box((m - 0.5, m - arm, 0.3 * height), (m - 0.5 + 2 * half, -m, high)))
+    solid = union(parts)
+    return solid if chance(rng, 0.5) else solid.mirror((1, 0, 0))
 
 
 def _picnic(rng: Rng, outlines: dict[str, float]) -> Solid:
@@ -854,14 +736,14 @@ def _picnic(rng: Rng, outlines: dict[str, float]) -> Solid:
     bench, thick = rng.uniform(0.12, 0.17), rng.uniform(0.03, 0.045)
     x = rng.uniform(0.28, 0.4)
     high = height + slab / 2
-    parts = [_box((-0.5, -width / 2, height), (0.5, width / 2, height + slab))]
-    profiles = [_slanted(s * out * 0.8, s * width * 0.3, 0, high, 0.07) for s in (-1, 1)]
-    profiles.append(_rectangle(-out, out, seat - 0.05, seat + slab / 2))
-    parts += [_plate(p, "x", s * x, thick) for p in profiles for s in (-1, 1)]
+    parts = [box((-0.5, -width / 2, height), (0.5, width / 2, height + slab))]
+    profiles = [slanted(s * out * 0.8, s * width * 0.3, 0, high, 0.07) for s in (-1, 1)]
+    profiles.append(rectangle(-out, out, seat - 0.05, seat + slab / 2))
+    parts += [plate(p, "x", s * x, thick) for p in profiles for s in (-1, 1)]
     for s in (-1, 1):
         y = s * out
-        parts.append(_box((-0.5, y - bench / 2, seat), (0.5, y + bench / 2, seat + slab)))
-    return _union(parts)
+        parts.append(box((-0.5, y - bench / 2, seat), (0.5, y + bench / 2, seat + slab)))
+    return union(parts)
 
 
 ANY = {
