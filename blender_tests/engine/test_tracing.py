@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity
-from dist_engine.gradients import implicit_depth, values_along
 from dist_engine.protocol import View
 from dist_engine.tracing.march import march
 from dist_engine.tracing.rays import Rays
@@ -87,56 +86,3 @@ def test_threshold_is_the_posters_example() -> None:
     one = torch.ones(1)
     rays = Rays(torch.zeros(1, 3), torch.tensor([[0, 0, 1.0]]), 0.1 * one, one, one, one * 32 / (60 * 512))
     assert rays.threshold().item() == pytest.approx(5e-5, rel=0.05)
-
-
-@pytest.mark.parametrize("shape", ["sphere", "box"])
-def test_implicit_depth_gradient_matches_finite_differences(shape: str) -> None:
-    torch.set_default_dtype(torch.float64)
-    try:
-        code = torch.tensor([0.6]) if shape == "sphere" else torch.tensor([0.5, 0.3, 0.4])
-        make, formula = (Sphere, sphere_depth) if shape == "sphere" else (Box, box_depth)
-        K = torch.tensor([[60.0, 0, 32], [0, 60, 32], [0, 0, 1]])[None]
-        cameras = Cameras(K, torch.eye(3)[None], torch.tensor([[0.0, 0, 3]]))
-        base = torch.tensor([0.02, 0.3, 0.4, -0.2, 0.01, -0.02, 0.03])
-
-        def depths(code: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-            return formula(all_rays(cameras, identity().moved(step)), code)
-
-        truth = depths(code, base)
-        inner = truth.isfinite().reshape(64, 64)
-        inner[1:-1, 1:-1] &= inner[2:, 1:-1] & inner[:-2, 1:-1] & inner[1:-1, 2:] & inner[1:-1, :-2]
-        weight = torch.where(inner.flatten(), torch.rand(64 * 64, generator=torch.Generator().manual_seed(1)), 0.0)
-
-        def loss(code: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
-            return (depths(code, step).nan_to_num() * weight).sum()
-
-        code_graph, step_graph = code.clone().requires_grad_(), base.clone().requires_grad_()
-        rays = all_rays(cameras, identity().moved(step_graph))
-        field = make(code)
-        trace = march(field, rays.detach(), torch.full((len(rays),), 1e-9), steps=400)
-        value, slope = values_along(field, rays, trace.distance, code_graph)
-        depth = implicit_depth(value, slope, trace.distance)
-        (depth.nan_to_num() * torch.where(trace.hit, weight, 0.0)).sum().backward()
-
-        for graph, other in ((code_graph, "code"), (step_graph, "place")):
-            numeric = torch.zeros_like(graph)
-            for i in range(len(graph)):
-                h = torch.zeros_like(graph)
-                h[i] = 1e-6
-                args = ((code + h, base), (code - h, base)) if other == "code" else ((code, base + h), (code, base - h))
-                numeric[i] = (loss(*args[0]) - loss(*args[1])) / 2e-6
-            assert torch.cosine_similarity(graph.grad, numeric, dim=0) > 0.9999
-            assert graph.grad.norm() / numeric.norm() == pytest.approx(1, rel=0.01)
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-def test_rays_beside_the_unit_sphere_pull_towards_it() -> None:
-    rays = all_rays(camera(focal=20.0), identity())
-    sphere = Sphere(torch.tensor([0.6]))
-    trace = march(sphere, rays, rays.threshold())
-    beside = rays.near >= rays.far
-    assert beside.any() and not trace.hit[beside].any()
-    value, _ = values_along(sphere, rays, trace.distance, sphere.code)
-    along = -(rays.origins * rays.directions).sum(1)
-    assert torch.allclose(value[beside], (rays.at(along).norm(dim=1) - 1)[beside], atol=1e-5)

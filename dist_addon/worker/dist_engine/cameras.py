@@ -36,6 +36,25 @@ class Cameras:
         parts = (np.stack([view.K for view in views]), extrinsics[:, :, :3], extrinsics[:, :, 3])
         return Cameras(*(torch.as_tensor(part, dtype=torch.float32, device=device) for part in parts))
 
+    def moved(self, pose: Tensor, log_focal: Tensor) -> Cameras:
+        """Apply increments, with their graph.
+
+        Parameters
+        ----------
+        pose : (V, 6) tensor
+            Rotation vector (radians) and translation (world units) of each camera, in its own axes.
+        log_focal : () tensor
+            Change of the logarithm of all focal lengths.
+        """
+        turn = torch.linalg.matrix_exp(skew(pose[:, :3]))
+        focal = torch.zeros(3, 3, dtype=torch.bool, device=self.K.device)
+        focal[:2, :2] = True
+        return Cameras(
+            torch.where(focal, self.K * log_focal.exp(), self.K),
+            turn @ self.rotation,
+            (turn @ self.translation[..., None])[..., 0] + pose[:, 3:],
+        )
+
     def rays(self, views: Tensor, pixels: Tensor, place: Similarity) -> Rays:
         """Rays of the object frame through pixel positions.
 
@@ -46,7 +65,9 @@ class Cameras:
         pixels : (N, 2) tensor
             x and y; pixel centres lie at half numbers.
         place : Similarity
-            Object to world; gradients flow to it.
+            Object to world.
+
+        Gradients flow to the place and to the cameras.
         """
         K, rotation, translation = self.K[views], self.rotation[views], self.translation[views]
         homogeneous = torch.cat([pixels, torch.ones_like(pixels[:, :1])], 1)
@@ -73,15 +94,19 @@ class Similarity:
         Rotation and translation are taken in the object's own axes, so that a step means the same wherever the thing
         stands.
         """
-        zero = torch.zeros_like(step[0])
-        x, y, z = step[1], step[2], step[3]
-        skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
         return Similarity(
             self.scale * torch.exp(step[0]),
-            self.rotation @ torch.linalg.matrix_exp(skew),
+            self.rotation @ torch.linalg.matrix_exp(skew(step[1:4])),
             self.translation + self.scale * (self.rotation @ step[4:7]),
         )
 
     def to_world(self, points: Tensor) -> Tensor:
         """Points (N, 3) of the object frame in the world."""
         return self.scale * points @ self.rotation.T + self.translation
+
+
+def skew(vectors: Tensor) -> Tensor:
+    """The matrices (..., 3, 3) of the cross product with vectors (..., 3)."""
+    x, y, z = vectors.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..cameras import Similarity
 from ..decoder import Field
+from ..gradients import at_fixed
 from ..prior import Prior
 from ..tracing.march import march
 from ..tracing.rays import Rays
@@ -123,22 +124,17 @@ class Problem:
 
     def _rows(self, field: Field, rays: Rays, distance: Tensor, wanted: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Residuals ``(f - wanted) / noise`` at points of rays, and their Jacobian."""
-        points = rays.at(distance)
-        at = field.jacobian(points, "gradient")
-        met = rays.near < rays.far
-        outside = points.norm(dim=1, keepdim=True)
-        value = torch.where(met, at.value, outside[:, 0] - 1)
-        d_point = torch.where(met[:, None], at.d_point, points / outside)
-        columns = [torch.where(met[:, None], at.d_code, 0.0) @ self.spread]
+        points, at = rays.at(distance), at_fixed(field, rays, distance)
+        columns = [at.d_code @ self.spread]
         if self.refine_placement:
             # Moving the object by (log-scale, rotation, translation) moves a fixed point of the world, as the object
             # sees it, by (-p, p x w, -t).
             columns += [
-                -(d_point * points).sum(1, keepdim=True) * PLACE_UNIT,
-                torch.linalg.cross(d_point, points) * PLACE_UNIT,
-                -d_point * PLACE_UNIT,
+                -(at.d_point * points).sum(1, keepdim=True) * PLACE_UNIT,
+                torch.linalg.cross(at.d_point, points) * PLACE_UNIT,
+                -at.d_point * PLACE_UNIT,
             ]
-        return (value - wanted) / noise, torch.cat(columns, 1) / noise[:, None]
+        return (at.value - wanted) / noise, torch.cat(columns, 1) / noise[:, None]
 
 
 def deepest(field: Field, rays: Rays, distance: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +68,8 @@ class March:
         Distances are clamped to it: a decoder means less the farther from the surface it is asked.
     start : (N,) tensor, optional
         Where the rays stand; at the entry into the sphere if not given.
+    watch : callable, optional
+        Given each step's rays (M,), where they stood (M,) and f there (M,).
     """
 
     def __init__(
@@ -78,9 +81,10 @@ class March:
         relaxation: float = 1.5,
         longest: float = 0.1,
         start: Tensor | None = None,
+        watch: Callable[[Tensor, Tensor, Tensor], None] | None = None,
     ) -> None:
         self.probe, self.rays, self.threshold = Probe(field, rays), rays, threshold
-        self.relaxation, self.longest = relaxation, longest
+        self.relaxation, self.longest, self.watch = relaxation, longest, watch
         self.from_entry = start is None
         self.distance = (rays.near if start is None else start).clone()
         middle = (rays.near + rays.far) / 2
@@ -97,6 +101,8 @@ class March:
             if len(active) == 0:
                 return
             f = self.probe(active, distance[active], "march")
+            if self.watch:
+                self.watch(active, distance[active], f)
             if step == 0 and self.from_entry:
                 self.began_outside[active] = f > self.threshold[active]
             move = f.clamp(-self.longest, self.longest)
@@ -124,8 +130,9 @@ def march(
     steps: int = 50,
     relaxation: float = 1.5,
     longest: float = 0.5,
+    watch: Callable[[Tensor, Tensor, Tensor], None] | None = None,
 ) -> Trace:
     """Trace any set of rays in one batch, dropping the finished ones; the parameters are those of `March`."""
-    way = March(field, rays, threshold, relaxation=relaxation, longest=longest)
+    way = March(field, rays, threshold, relaxation=relaxation, longest=longest, watch=watch)
     way.advance(steps)
     return way.trace()

@@ -39,12 +39,12 @@ class Rays:
             closest = origins + along[:, None] * directions
             half = (1 - closest.square().sum(1)).clamp(min=0).sqrt()
             near, far = (along - half).clamp(min=0), along + half
-        return Rays(origins, directions, near, far, cosine.detach(), pixel.detach())
+        return Rays(origins, directions, near, far, cosine, pixel)
 
     def __len__(self) -> int:
         return len(self.origins)
 
-    def __getitem__(self, index: Tensor) -> Rays:
+    def __getitem__(self, index: Tensor | slice) -> Rays:
         return Rays(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
     def at(self, distance: Tensor) -> Tensor:
