@@ -59,7 +59,7 @@ def fit(
     total = sum(rays * steps for rays, steps in plan)
     step_number = sum(steps for _, steps in plan[:stage])
     for index, (rays, steps) in list(enumerate(plan))[stage:]:
-        path = minimise(problem, state, _on_rays(problem, observations, rays), steps)
+        path = minimise(problem.moved, state, _on_rays(problem, observations, rays), steps)
         for taken, (state, cost) in enumerate(path):
             done += rays
             _save(checkpoint, index, state)
@@ -80,7 +80,7 @@ def _best_start(
     ends: list[tuple[State, float]] = []
     for number, start in enumerate(states, 1):
         end = (start, 0.0)
-        for end in minimise(problem, start, evaluate, START_STEPS):
+        for end in minimise(problem.moved, start, evaluate, START_STEPS):
             reporter.progress("start", number - 1, STARTS, end[1], None)
         ends.append(end)
     return min(ends, key=lambda end: end[1])[0]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
+from torch import Tensor
 
-from .problem import Problem, Quadratic, State
+from .problem import Quadratic
+
+State = TypeVar("State")
 
 FIRST_DAMPING = 1e-2
 # A step that gains less than this share of the cost is the last but one.
@@ -15,15 +19,16 @@ LARGEST_DAMPING = 1e4
 
 
 def minimise(
-    problem: Problem, state: State, evaluate: Callable[[State], Quadratic], steps: int
+    moved: Callable[[State, Tensor], State], state: State, evaluate: Callable[[State], Quadratic], steps: int
 ) -> Iterator[tuple[State, float]]:
     """Yield the best state and its cost, first at the start and then after each step; ends where nothing improves.
 
     Parameters
     ----------
-    problem : Problem
+    moved : callable
+        The state after a step (n,).
     state : State
-        The start.
+        The start, of any kind.
     evaluate : callable
         The cost and its model at a state; the same rays at each call.
     steps : int
@@ -37,7 +42,7 @@ def minimise(
     for _ in range(steps):
         step = -torch.linalg.solve(model.curvature + damping * identity, model.gradient)
         predicted = -float(step @ model.gradient + 0.5 * step @ model.curvature @ step)
-        candidate = problem.moved(state, step)
+        candidate = moved(state, step)
         there = evaluate(candidate)
         gain = model.cost - there.cost
         if gain > 0:
