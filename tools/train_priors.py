@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,9 +23,7 @@ from dist_engine.decoder import Architecture  # noqa: E402
 from dist_engine.prior import Prior  # noqa: E402
 from dist_engine.training.auto_decoder import Progress, Recipe, train  # noqa: E402
 from dist_engine.training.sampling import normalisation, sdf_samples  # noqa: E402
-from generators import tables  # noqa: E402
-
-GENERATORS: dict[str, Callable[[int], tuple[np.ndarray, np.ndarray]]] = {"table": tables.make_table}
+from generators import GENERATORS  # noqa: E402
 
 SHAPES = 800
 SAMPLES = 40_000

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import tables
+from . import chairs, sofas, tables
 
 GENERATORS: dict[str, Callable[[int], tuple[np.ndarray, np.ndarray]]] = {
+    "chair": chairs.make_chair,
+    "sofa": sofas.make_sofa,
     "table": tables.make_table,
 }
