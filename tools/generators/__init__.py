@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import chairs, sofas, tables
+from . import cars, chairs, sofas, tables
 
 GENERATORS: dict[str, Callable[[int], tuple[np.ndarray, np.ndarray]]] = {
+    "car": cars.make_car,
     "chair": chairs.make_chair,
     "sofa": sofas.make_sofa,
     "table": tables.make_table,
