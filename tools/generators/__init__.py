@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import cars, chairs, sofas, tables
+from . import aeroplanes, cars, chairs, sofas, tables
 
 GENERATORS: dict[str, Callable[[int], tuple[np.ndarray, np.ndarray]]] = {
+    "aeroplane": aeroplanes.make_aeroplane,
     "car": cars.make_car,
     "chair": chairs.make_chair,
     "sofa": sofas.make_sofa,
