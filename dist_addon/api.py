@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,43 +14,57 @@ import bpy
 import numpy as np
 
 from . import preferences
-from .jobs import Job, JobError, Progress, find_python
+from .jobs import Job, JobError, Progress, find_python, new_folder
 from .jobs.environment import clean_environment
 from .jobs.job import WORKER_FOLDER
+from .prior_files import Prior, find_prior, priors
 from .scene import bounds as scene_bounds
 from .scene import cameras as scene_cameras
 from .scene import images as scene_images
+from .scene import placement as scene_placement
+from .scene import renderings as scene_renderings
 from .scene import result as scene_result
-from .worker.dist_engine.protocol import Request, RequestError, Result, Settings, View
+from .worker.dist_engine.protocol import (
+    PRIOR_FILE,
+    RECONSTRUCT,
+    RENDER,
+    RenderRequest,
+    RenderResult,
+    Request,
+    RequestError,
+    Result,
+    Settings,
+    View,
+    read_task,
+)
+
+__all__ = [
+    "Prior",
+    "Reconstruction",
+    "Rendering",
+    "add_bounds",
+    "find_prior",
+    "gather",
+    "import_rendering",
+    "import_result",
+    "new_job_folder",
+    "priors",
+    "reconstruct",
+    "render_shape",
+    "start_reconstruction",
+    "start_render",
+    "task_of",
+]
 
 Cameras = bpy.types.Collection | Iterable[bpy.types.Object]
+# Which shape: the number of a training code, "mean", the code itself, or a reconstruction's object.
+Code = int | str | Sequence[float] | np.ndarray | bpy.types.Object
 
-PRIORS_FOLDER = Path(__file__).resolve().parent / "priors"
 QUALITIES = {
     "preview": Settings(iterations=30, rays=3000, mesh_resolution=128),
     "normal": Settings(iterations=80, rays=8000, mesh_resolution=256),
     "fine": Settings(iterations=160, rays=20000, mesh_resolution=256),
 }
-# A safetensors header larger than this is no prior of ours.
-LARGEST_HEADER = 1 << 20
-
-
-@dataclass(frozen=True)
-class Prior:
-    """A shape prior on disk.
-
-    Attributes
-    ----------
-    name : str
-        The file's name without its ending.
-    path : Path
-    metadata : dict of str to str
-        What the file says of itself.
-    """
-
-    name: str
-    path: Path
-    metadata: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -75,29 +86,35 @@ class Reconstruction:
     folder: Path
 
 
-def priors() -> list[Prior]:
-    """Return the built-in shape priors, by name."""
-    return [_read_prior(path, path.stat().st_mtime_ns) for path in sorted(PRIORS_FOLDER.glob("*.safetensors"))]
+@dataclass(frozen=True)
+class Rendering:
+    """What `render_shape` made; rows of arrays run from top to bottom.
 
-
-def find_prior(prior: str | os.PathLike[str]) -> Prior:
-    """Return a built-in prior by its name, or one by its path.
-
-    Raises
-    ------
-    RequestError
-        There is no such prior, or the file is none.
+    Attributes
+    ----------
+    depth : (H, W) float32 array
+        Along the camera's z, in Blender units; infinity where nothing is.
+    normal : (H, W, 3) float32 array
+        Unit length, in world space; zero where nothing is.
+    silhouette : (H, W) uint8 array
+        1 where the shape is, else 0.
+    images : dict of str to Image
+        ``depth``, ``normal`` and ``silhouette``, as the Image Editor shows them.
+    files : dict of str to Path
+        ``depth`` and ``normal`` (EXR), ``silhouette`` and ``preview`` (PNG); see `scene.renderings.write_files`.
+    report : dict
+        The worker's report; see `protocol.RenderResult`.
+    folder : Path
+        The job's folder, with the request, the log and the result.
     """
-    built_in = {found.name: found for found in priors()}
-    if str(prior) in built_in:
-        return built_in[str(prior)]
-    path = Path(bpy.path.abspath(os.fspath(prior))) if str(prior) else Path()
-    if path.suffix == ".safetensors" and path.is_file():
-        return _read_prior(path, path.stat().st_mtime_ns)
-    raise RequestError(
-        f"There is no shape prior “{prior}”: choose one of {', '.join(built_in) or '(none is built in)'}, or give the "
-        "path of a .safetensors file."
-    )
+
+    depth: np.ndarray
+    normal: np.ndarray
+    silhouette: np.ndarray
+    images: dict[str, bpy.types.Image]
+    files: dict[str, Path]
+    report: dict[str, Any]
+    folder: Path
 
 
 def gather(
@@ -207,21 +224,7 @@ def start_reconstruction(
         scene=scene,
     )
     found = find_prior(prior)
-    python = find_python(preferences.python())
-    target = new_job_folder() if folder is None else Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        # A folder that is used again must not show the last run's result.
-        for name in ("result.json", "events.jsonl", "log.txt", "checkpoint.safetensors"):
-            (target / name).unlink(missing_ok=True)
-        shutil.copyfile(found.path, target / Request.PRIOR_FILE)
-        request.save(target)
-    except OSError as error:
-        raise RequestError(f"The job's folder {target} cannot be written: {error}. Choose another folder.") from error
-    program = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
-    job = Job(target)
-    job.start(python.path, worker_folder, clean_environment(program_folder=program))
-    return job
+    return _start(replace(request, prior=found.reference), found, folder, worker_folder)
 
 
 def reconstruct(
@@ -264,18 +267,154 @@ def reconstruct(
         folder=folder,
         worker_folder=worker_folder,
     )
-    state = Progress()
-
-    def show(event: dict[str, Any]) -> None:
-        state.take(event)
-        if progress:
-            progress(state)
-
-    job.wait(show)
-    if job.state != "done":
-        raise JobError(job.error or "The reconstruction was cancelled.")
+    _wait(job, progress, "reconstruction")
     thing, report = _import(job.folder, scene)
     return Reconstruction(thing, report, job.folder)
+
+
+def start_render(
+    camera: bpy.types.Object | None = None,
+    *,
+    prior: str | os.PathLike[str] | None = None,
+    code: Code = "mean",
+    placement: bpy.types.Object | scene_placement.Matrix | None = None,
+    size: tuple[int, int] | None = None,
+    scene: bpy.types.Scene | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    worker_folder: Path = WORKER_FOLDER,
+) -> Job:
+    """Check what is asked for, write a request and start a worker on it; returns at once.
+
+    Parameters
+    ----------
+    camera : Object
+        The scene's active camera by default.
+    prior : str or path
+        The name of a built-in prior (see `priors`), or a .safetensors file; by default that of `code` where it is an
+        object, else ``table``.
+    code : int, "mean", sequence of float, or Object
+        Which shape: a training code of the prior by its number, their mean, the code itself, or an object that a
+        reconstruction added.
+    placement : Object or 4x4 matrix
+        Where the shape stands; see `scene.placement.read_placement`. By default where the object of `code` stands, else
+        at the world's origin.
+    size : (width, height), pixels
+        The size of the scene's renders by default.
+    scene : Scene
+        The current one by default.
+    folder : path
+        The job's folder, made where it is missing; a new one by default.
+    worker_folder : Path
+        The worker that Python runs.
+
+    Returns
+    -------
+    Job
+        Call its `poll`, or `wait`; then `import_rendering` with its folder.
+
+    Raises
+    ------
+    RequestError
+        Something is missing or unfit. JobError, a kind of it: no Python can run the worker.
+    """
+    scene = _or_current(scene)
+    camera = camera or scene.camera
+    if camera is None:
+        raise RequestError("The scene has no camera: add one, or choose one in the Scene properties.")
+    (camera,) = scene_cameras.list_cameras([camera])
+    depsgraph = evaluate(scene)
+    width, height = size or scene_cameras.render_size(scene)
+    K = scene_cameras.intrinsics(camera, (width, height), scene, depsgraph)
+    view = View(camera.name, K, scene_cameras.world_to_camera(camera, depsgraph))
+    numbers: Any = code
+    if isinstance(code, bpy.types.Object):
+        if not scene_result.is_result(code):
+            raise RequestError(f"The object “{code.name}” is no reconstruction: it has no code to render.")
+        numbers = code[scene_result.CODE]
+        prior = prior or code.get(scene_result.PRIOR)
+        placement = code if placement is None else placement
+    found = find_prior(prior or "table")
+    request = RenderRequest(
+        view=view,
+        width=width,
+        height=height,
+        code=found.code(numbers),
+        placement=scene_placement.read_placement(placement, found, depsgraph),
+        prior=found.reference,
+        device=preferences.device(),
+    )
+    request.check()
+    return _start(request, found, folder, worker_folder)
+
+
+def render_shape(
+    camera: bpy.types.Object | None = None,
+    *,
+    prior: str | os.PathLike[str] | None = None,
+    code: Code = "mean",
+    placement: bpy.types.Object | scene_placement.Matrix | None = None,
+    size: tuple[int, int] | None = None,
+    scene: bpy.types.Scene | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    worker_folder: Path = WORKER_FOLDER,
+    progress: Callable[[Progress], None] | None = None,
+) -> Rendering:
+    """Render a prior's shape as a camera sees it: depth, normals and silhouette; returns when the images are there.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with the job's `Progress` after each event. An exception in it cancels the job.
+
+    Others are those of `start_render`.
+
+    Raises
+    ------
+    RequestError
+        Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
+    """
+    job = start_render(
+        camera,
+        prior=prior,
+        code=code,
+        placement=placement,
+        size=size,
+        scene=scene,
+        folder=folder,
+        worker_folder=worker_folder,
+    )
+    _wait(job, progress, "rendering")
+    return import_rendering(job.folder)
+
+
+def import_rendering(folder: str | os.PathLike[str]) -> Rendering:
+    """Write a finished rendering's pictures into its folder and show them as the images “DIST Depth”, “DIST Normal” and
+    “DIST Silhouette”, in place of the last rendering's.
+
+    Raises
+    ------
+    RequestError
+        The folder holds no rendering, or a damaged one, or can't be written.
+    """
+    folder = Path(folder).absolute()
+    if task_of(folder) != RENDER:
+        raise RequestError(f"The folder {folder} holds a reconstruction, not a rendering: import it as a result.")
+    result = RenderResult.load(folder)
+    files = scene_renderings.write_files(result, folder)
+    return Rendering(**vars(result), images=scene_renderings.show_files(files), files=files, folder=folder)
+
+
+def task_of(folder: str | os.PathLike[str]) -> str:
+    """Return what a finished job did: `protocol.RECONSTRUCT` or `protocol.RENDER`.
+
+    Raises
+    ------
+    RequestError
+        The folder holds no result.
+    """
+    if not (Path(folder) / "result.json").is_file():
+        raise RequestError(f"The folder {folder} holds no result: choose the folder of a finished job.")
+    return read_task(Path(folder))
 
 
 def import_result(folder: str | os.PathLike[str], scene: bpy.types.Scene | None = None) -> bpy.types.Object:
@@ -296,8 +435,8 @@ def add_bounds(cameras: Cameras | None, scene: bpy.types.Scene | None = None) ->
 
 
 def new_job_folder() -> Path:
-    """Make a folder for a job, in `jobs_folder`."""
-    return Path(tempfile.mkdtemp(prefix=time.strftime("dist_%Y%m%d_%H%M%S_"), dir=jobs_folder()))
+    """Make a folder for a job, in `jobs_folder`, and delete there what is older than the newest 20, and finished."""
+    return new_folder(jobs_folder())
 
 
 def jobs_folder() -> Path:
@@ -324,22 +463,42 @@ def _or_current(scene: bpy.types.Scene | None) -> bpy.types.Scene:
 
 
 def _import(folder: Path, scene: bpy.types.Scene | None) -> tuple[bpy.types.Object, dict[str, Any]]:
-    if not (folder / "result.json").is_file():
-        raise RequestError(f"The folder {folder} holds no result: choose the folder of a finished job.")
+    if task_of(folder) != RECONSTRUCT:
+        raise RequestError(f"The folder {folder} holds a rendering, no shape: its images are shown instead.")
     result = Result.load(folder)
     return scene_result.add_result(result, _or_current(scene)), result.report
 
 
-@functools.lru_cache(maxsize=64)
-def _read_prior(path: Path, _mtime: int) -> Prior:
-    """Read a safetensors header: its length as 8 bytes, little-endian, then JSON."""
+def _start(
+    request: Request | RenderRequest, prior: Prior, folder: str | os.PathLike[str] | None, worker_folder: Path
+) -> Job:
+    """Write a checked request into a folder and start a worker on it."""
+    python = find_python(preferences.python())
+    target = new_job_folder() if folder is None else Path(folder)
     try:
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 0 < length <= LARGEST_HEADER:
-                raise ValueError("no header")
-            header = json.loads(stream.read(length))
-        metadata = header.get("__metadata__", {})
-        return Prior(path.stem, path, {str(key): str(value) for key, value in metadata.items()})
-    except (OSError, ValueError, AttributeError) as error:
-        raise RequestError(f"The shape prior {path} is no safetensors file: choose another one.") from error
+        target.mkdir(parents=True, exist_ok=True)
+        # A folder that is used again must not show the last run's result.
+        for name in ("result.json", "events.jsonl", "log.txt", "checkpoint.safetensors"):
+            (target / name).unlink(missing_ok=True)
+        shutil.copyfile(prior.path, target / PRIOR_FILE)
+        request.save(target)
+    except OSError as error:
+        raise RequestError(f"The job's folder {target} cannot be written: {error}. Choose another folder.") from error
+    program = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
+    job = Job(target)
+    job.start(python.path, worker_folder, clean_environment(program_folder=program))
+    return job
+
+
+def _wait(job: Job, progress: Callable[[Progress], None] | None, noun: str) -> None:
+    """Wait until a job is done; `JobError` where it ended otherwise."""
+    state = Progress()
+
+    def show(event: dict[str, Any]) -> None:
+        state.take(event)
+        if progress:
+            progress(state)
+
+    job.wait(show)
+    if job.state != "done":
+        raise JobError(job.error or f"The {noun} was cancelled.")

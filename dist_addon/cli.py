@@ -1,9 +1,10 @@
-"""The command line: ``blender scene.blend --command dist reconstruct ...``."""
+"""The command line: ``blender scene.blend --command dist reconstruct ...``, or ``render``."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,23 @@ def main(arguments: list[str]) -> int:
     reconstruct.add_argument("--job", type=Path, help="the job's folder (default: a new one)")
     reconstruct.add_argument("--out", type=Path, metavar="FILE.blend", help="save the scene with the result here")
     reconstruct.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
+    reconstruct.set_defaults(run=_reconstruct)
+    render = actions.add_parser("render", help="render depth, normals and silhouette of a shape")
+    render.add_argument("--camera", help="name of the camera (default: the scene's active one)")
+    render.add_argument("--prior", help="name or path of the shape prior (default: the object's or the scene's choice)")
+    render.add_argument(
+        "--code",
+        default="mean",
+        metavar="N|mean|OBJECT",
+        help="which shape: a training shape's number, their mean, or a reconstruction's object (default: mean)",
+    )
+    render.add_argument("--size", type=_size, metavar="WxH", help="pixels (default: the size of the scene's renders)")
+    render.add_argument("--out", type=Path, metavar="DIR", help="put the picture files here, too")
+    render.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
+    render.set_defaults(run=_render)
     try:
-        return _reconstruct(parser.parse_args(arguments))
+        options = parser.parse_args(arguments)
+        return options.run(options)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else MISUSED
     except (RequestError, OSError, RuntimeError) as error:
@@ -65,11 +81,47 @@ def _reconstruct(options: argparse.Namespace) -> int:
         progress=_show,
     )
     print(f"Added “{found.object.name}”; the job is in {found.folder}", file=sys.stderr)
-    if options.json:
-        options.json.write_text(json.dumps(found.report, indent=1) + "\n", encoding="utf-8")
+    _write_report(options.json, found.report)
     if options.out:
         bpy.ops.wm.save_as_mainfile(filepath=str(options.out.resolve()), copy=True)
     return DONE
+
+
+def _render(options: argparse.Namespace) -> int:
+    scene = bpy.context.scene
+    chosen = properties.of(scene)
+    camera: Any = None
+    code, placement, prior = options.code, chosen.bounds, options.prior
+    if options.camera is not None and (camera := bpy.data.objects.get(options.camera)) is None:
+        raise RequestError(f"The file has no object “{options.camera}”.")
+    if code.isdigit():
+        code = int(code)
+    elif code != "mean":
+        code, placement = bpy.data.objects.get(code), None
+        if code is None:
+            raise RequestError(f"The file has no object “{options.code}”: give one, a number, or “mean”.")
+    if not isinstance(code, bpy.types.Object):
+        prior = prior or chosen.prior
+    made = api.render_shape(
+        camera, prior=prior, code=code, placement=placement, size=options.size, scene=scene, progress=_show
+    )
+    print(f"The job is in {made.folder}", file=sys.stderr)
+    _write_report(options.json, made.report)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for path in made.files.values():
+            shutil.copyfile(path, options.out / path.name)
+    return DONE
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    return int(width), int(height)
+
+
+def _write_report(path: Path | None, report: dict[str, Any]) -> None:
+    if path:
+        path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def _show(progress: Progress) -> None:

@@ -9,6 +9,8 @@ import bpy
 from . import properties
 from .labels import draw_text
 from .operators import running
+from .scene.result import is_result
+from .worker.dist_engine.protocol import RECONSTRUCT, RENDER
 
 
 class DIST_Panel:
@@ -63,21 +65,30 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the button, or the running job."""
+        draw_job(self.layout, context, RECONSTRUCT, "dist.reconstruct", "MOD_REMESH")
+
+
+class DIST_PT_render(DIST_Panel, bpy.types.Panel):
+    """Render a shape without a mesh."""
+
+    bl_idname = "DIST_PT_render"
+    bl_label = "Render Shape"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw which shape, and the button or the running job."""
         layout = self.layout
         assert layout is not None
-        run = running.current
-        if run is None:
-            column = layout.column()
-            column.scale_y = 1.4
-            column.operator("dist.reconstruct", icon="MOD_REMESH")
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = properties.of(context.scene)
+        active = context.view_layer.objects.active
+        if is_result(active):
+            layout.label(text=f"The shape of “{active.name}”", icon="OBJECT_DATA")
         else:
-            progress = run.progress
-            doing = "Cancelling" if run.cancelling else progress.message
-            layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
-            layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
-            layout.operator("dist.cancel", icon="X")
-        if running.outcome:
-            draw_text(layout, context, running.outcome, "ERROR" if running.failed else "INFO")
+            layout.prop(settings, "prior")
+            layout.prop(settings, "render_code")
+        draw_job(layout, context, RENDER, "dist.render_shape", "RENDER_STILL")
 
 
 class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
@@ -97,4 +108,21 @@ class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
         button.folder = settings.last_job
 
 
-CLASSES = (DIST_PT_inputs, DIST_PT_fit, DIST_PT_reconstruct, DIST_PT_jobs)
+def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, task: str, operator: str, icon: Any) -> None:
+    """Draw the button that starts a task, or how its running job stands; and what came of the last one."""
+    run = running.current
+    if run is None or run.task != task:
+        column = layout.column()
+        column.scale_y = 1.4
+        column.operator(operator, icon=icon)
+    else:
+        progress = run.progress
+        doing = "Cancelling" if run.cancelling else progress.message
+        layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
+        layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
+        layout.operator("dist.cancel", icon="X")
+    if running.outcome and running.outcome_task == task:
+        draw_text(layout, context, running.outcome, "ERROR" if running.failed else "INFO")
+
+
+CLASSES = (DIST_PT_inputs, DIST_PT_fit, DIST_PT_reconstruct, DIST_PT_render, DIST_PT_jobs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from . import api
 from .worker.dist_engine.protocol import RequestError
@@ -59,6 +59,11 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
         name="Refine Placement",
         description="Fit where the thing stands, how it is turned and how large it is, starting from the bounds",
         default=True,
+    )
+    render_code: IntProperty(
+        name="Shape",
+        description="Which of the shapes that the prior was trained on, by its number",
+        min=0,
     )
     last_job: StringProperty(
         name="Last Job", description="The folder of the last job of this scene", subtype="DIR_PATH"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
 
 import dist_addon
@@ -39,8 +40,11 @@ def worker(tmp_path: Path) -> Path:
 @pytest.fixture
 def prior(tmp_path: Path) -> Path:
     path = tmp_path / "cone.safetensors"
-    header = json.dumps({"__metadata__": {"description": "Cones"}}).encode()
-    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    codes = np.array([[1, 2], [3, 6]], "<f4")
+    about = {"description": "Cones", "radius": "0.5"}
+    tensor = {"dtype": "F32", "shape": codes.shape, "data_offsets": [0, codes.nbytes]}
+    header = json.dumps({"__metadata__": about, "codes": tensor}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + codes.tobytes())
     return path
 
 

@@ -67,7 +67,20 @@ if mode in ("wait", "deaf"):
         pass
     say("cancelled")
     sys.exit(1)
-if mode in ("result", "garbage"):
+request = folder / "request.json"
+if mode == "result" and request.exists() and json.loads(request.read_text())["task"] == "render":
+    import numpy as np
+    # Two rows of three pixels: the shape is in the upper right one.
+    depth = np.full((2, 3), np.inf, np.float32)
+    normal, silhouette = np.zeros((2, 3, 3), np.float32), np.zeros((2, 3), np.uint8)
+    depth[0, 2], normal[0, 2], silhouette[0, 2] = 7.1234567, (0.6, -0.8, 0.0), 1
+    np.save(folder / "depth.npy", depth)
+    np.save(folder / "normal.npy", normal)
+    np.save(folder / "silhouette.npy", silhouette)
+    report = {"prior": "cone", "queries": {"grid": 7}, "seconds": {"render": 0.5}, "device": "cpu"}
+    (folder / "result.json").write_text(json.dumps({"version": 1, "report": report}))
+    say("done")
+elif mode in ("result", "garbage"):
     import numpy as np
     corners = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]
     np.save(folder / "vertices.npy", np.array(corners, np.float32))
@@ -75,7 +88,7 @@ if mode in ("result", "garbage"):
     normals = np.array([[-1, -1, -1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     np.save(folder / "normals.npy", normals / np.linalg.norm(normals, axis=1, keepdims=True))
     quarter = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
-    report = {"scale": 1.5, "iou": {"Cam0": 0.9, "Cam1": 0.8}, "loss": 0.25, "device": "cpu",
+    report = {"prior": "cone", "scale": 1.5, "iou": {"Cam0": 0.9, "Cam1": 0.8}, "loss": 0.25, "device": "cpu",
               "queries": {"march": 5000000000, "grid": 7}, "code": [0.5, -0.5]}
     (folder / "result.json").write_text(json.dumps(
         {"version": 1, "rotation": quarter, "translation": [10.0, 20.0, 30.0], "report": report}))

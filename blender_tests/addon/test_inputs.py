@@ -10,7 +10,7 @@ import pytest
 from mathutils import Matrix
 
 from blender_tests.addon.stage import add_camera, make_picture
-from dist_addon import api
+from dist_addon import api, prior_files
 from dist_addon.scene import bounds as scene_bounds
 from dist_addon.worker.dist_engine.protocol import Request, RequestError
 
@@ -164,11 +164,11 @@ def test_a_missing_prior_is_named(scene, rig, prior, tmp_path):
     broken.write_bytes(b"\xff" * 64)
     with pytest.raises(RequestError, match=r"broken\.safetensors is no safetensors"):
         api.find_prior(broken)
-    assert api.find_prior(prior).metadata == {"description": "Cones"}
+    assert api.find_prior(prior).metadata["description"] == "Cones"
 
 
 def test_built_in_priors_are_listed(monkeypatch, prior):
-    monkeypatch.setattr(api, "PRIORS_FOLDER", prior.parent)
+    monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
     assert [found.name for found in api.priors()] == ["cone"]
     assert api.find_prior("cone").path == prior
 

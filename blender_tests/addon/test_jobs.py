@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from blender_tests.addon.stage import is_alive, run_blender, wait_until
-from dist_addon.jobs import Job, JobError, Progress, check_python, find_python
+from dist_addon.jobs import Job, JobError, Progress, check_python, find_python, new_folder
 from dist_addon.jobs.environment import clean_environment
 from dist_addon.jobs.job import explain_exit
 
@@ -245,6 +245,52 @@ def test_no_python_at_all_is_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", make_python(tmp_path / "python", "nothing"))
     with pytest.raises(JobError, match=r"No Python for the worker was found.*preferences.*DIST_PYTHON"):
         find_python()
+
+
+def make_folders(parent: Path, count: int, last: str) -> list[Path]:
+    """Folders of jobs, the oldest first, as the add-on names them; `last` is the last event of each."""
+    folders = [parent / f"dist_20260101_{number:06d}_abcd1234" for number in range(count)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "events.jsonl").write_text(
+            json.dumps({"event": "status"}) + "\n" + json.dumps({"event": last}) + "\n"
+        )
+    return folders
+
+
+@pytest.mark.parametrize("last", ["done", "error", "cancelled"])
+def test_old_finished_jobs_are_deleted(tmp_path, last):
+    folders = make_folders(tmp_path, 25, last)
+    made = new_folder(tmp_path)
+    assert [folder for folder in folders if folder.exists()] == folders[5:] and made.is_dir()
+
+
+def test_other_folders_stay(tmp_path):
+    folders = make_folders(tmp_path, 30, "done")
+    (folders[0] / "events.jsonl").write_text(json.dumps({"event": "progress"}) + "\n")
+    (folders[1] / "events.jsonl").write_text("")
+    (folders[2] / "events.jsonl").unlink()
+    mine = tmp_path / "dist_my_renderings"
+    mine.mkdir()
+    (mine / "events.jsonl").write_text(json.dumps({"event": "done"}) + "\n")
+    elsewhere = tmp_path / "elsewhere"
+    folders[3].rename(elsewhere)
+    folders[3].symlink_to(elsewhere)
+    new_folder(tmp_path)
+    assert [number for number in range(10) if folders[number].exists()] == [0, 1, 2, 3]
+    assert mine.exists() and (elsewhere / "events.jsonl").exists()
+
+
+@pytest.mark.parametrize(("mode", "event"), [("killed", "error"), ("deaf", "cancelled")])
+def test_a_folder_tells_how_its_job_ended(tmp_path, python, worker, mode, event):
+    job = make_job(tmp_path, mode)
+    job.start(python, worker)
+    if mode == "deaf":
+        wait_until((job.folder / "ready.txt").exists, 20)
+        job.cancel(wait=True)
+    job.wait()
+    last = json.loads((job.folder / "events.jsonl").read_text().splitlines()[-1])
+    assert last["event"] == event and last.get("message", "") == job.error.partition("\n")[0]
 
 
 def test_progress_is_readable():

@@ -13,9 +13,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dist_engine import render
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.prior import Prior
-from dist_engine.protocol import Bounds, Request, Result, Settings, View
+from dist_engine.protocol import (
+    PRIOR_FILE,
+    Bounds,
+    Placement,
+    RenderRequest,
+    RenderResult,
+    Request,
+    RequestError,
+    Result,
+    Settings,
+    View,
+    read_task,
+)
 from dist_engine.tracing.march import march
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +67,7 @@ def silhouettes(code: torch.Tensor, views: list[View], place: Similarity, steps:
 def request(masks: np.ndarray, views: list[View], **settings: object) -> Request:
     bounds = Bounds(np.array([0.03, -0.02, 0.02]), np.eye(3), np.array([0.57, 0.57, 0.57]))
     chosen = {"iterations": 30, "rays": 1000, "mesh_resolution": 64, "device": "cpu", "threads": 2} | settings
-    return Request(views=views, masks=masks, bounds=bounds, settings=Settings(**chosen))
+    return Request(views=views, masks=masks, bounds=bounds, settings=Settings(**chosen), prior="my table")
 
 
 @pytest.fixture
@@ -63,7 +76,7 @@ def job(tmp_path: Path) -> Path:
     views = orbit(6)
     identity = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
     masks = silhouettes(Prior.load(PRIOR).codes[5], views, identity)
-    shutil.copyfile(PRIOR, tmp_path / Request.PRIOR_FILE)
+    shutil.copyfile(PRIOR, tmp_path / PRIOR_FILE)
     request(masks, views).save(tmp_path)
     return tmp_path
 
@@ -95,6 +108,7 @@ def test_a_shape_is_found_from_its_silhouettes(job: Path, start) -> None:
     steps = [e["step"] for e in events if e.get("stage") == "fit"]
     assert steps[0] == 0 and steps == sorted(steps) and steps[-1] <= 30
     result = Result.load(job)
+    assert result.report["prior"] == "my table"
     assert np.mean(list(result.report["iou"].values())) > 0.9
     assert np.linalg.det(result.rotation) == pytest.approx(1, abs=1e-4)
     assert result.report["queries"].keys() == {"march", "inside", "gradient", "mesh"}
@@ -155,7 +169,7 @@ def test_the_worker_is_gone_within_three_seconds(job: Path, start, how: str) -> 
 
 
 def test_a_missing_prior_is_an_error_with_its_name(job: Path, start) -> None:
-    (job / Request.PRIOR_FILE).unlink()
+    (job / PRIOR_FILE).unlink()
     process = start(job)
     events = [json.loads(line) for line in process.stdout]
     assert process.wait(10) == 2
@@ -167,3 +181,146 @@ def test_an_unknown_device_is_an_error_with_a_remedy(job: Path, start) -> None:
     request(loaded.masks, loaded.views, device="abacus").save(job)
     events = [json.loads(line) for line in start(job).stdout]
     assert "abacus" in events[-1]["message"] and "preferences" in events[-1]["message"]
+
+
+# Rendering.
+
+
+def render_request(**changes: object) -> RenderRequest:
+    """The prior's sixth shape, smaller than its frame, upside down and moved, through a lens that is off the middle."""
+    view = orbit(6)[1]
+    turn = np.diag([1.0, -1.0, -1.0])
+    chosen = {
+        "view": View(view.name, np.array([[75.0, 0, 30], [0, 95, 14], [0, 0, 1]]), view.world_to_camera),
+        "width": 64,
+        "height": 40,
+        "code": Prior.load(PRIOR).codes[5].double().numpy(),
+        "placement": Placement(0.8, turn, np.array([0.1, 0.2, -0.1])),
+        "prior": "my table",
+        "device": "cpu",
+        "threads": 1,
+    }
+    return RenderRequest(**chosen | changes)
+
+
+def ask(folder: Path, start, wanted: RenderRequest) -> list[dict]:
+    """Run the worker on a request; returns its events."""
+    shutil.copyfile(PRIOR, folder / PRIOR_FILE)
+    wanted.save(folder)
+    return [json.loads(line) for line in start(folder).stdout]
+
+
+def test_a_picture_shows_the_first_surface_on_each_ray(tmp_path: Path, start) -> None:
+    wanted = render_request()
+    events = ask(tmp_path, start, wanted)
+    assert events[-1]["event"] == "done" and "render" in {event.get("stage") for event in events}
+    made = RenderResult.load(tmp_path)
+    assert (made.depth.dtype, made.normal.dtype, made.silhouette.dtype) == (np.float32, np.float32, np.uint8)
+    assert made.depth.shape == (40, 64) and set(np.unique(made.silhouette)) == {0, 1}
+    assert made.report["prior"] == "my table" and made.report["device"] == "cpu"
+    assert made.report["queries"].keys() == {"grid", "silhouette", "refine", "normal"}
+    assert (made.silhouette == 1).tolist() == np.isfinite(made.depth).tolist()
+
+    # Walk along each pixel's ray in small steps, in double precision, and ask the decoder there.
+    rotation, shift = wanted.view.world_to_camera[:, :3], wanted.view.world_to_camera[:, 3]
+    y, x = np.mgrid[:40, :64] + 0.5
+    seen = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.linalg.inv(wanted.view.K).T
+    place = wanted.placement
+
+    decoder = Prior.load(PRIOR).to("cpu", torch.float64).decoder
+    field = decoder.field(torch.as_tensor(wanted.code))
+
+    def distances(depth: np.ndarray) -> np.ndarray:
+        world = (depth[..., None] * seen - shift) @ rotation
+        own = torch.as_tensor((world - place.translation) @ place.rotation / place.scale)
+        found = torch.ones(depth.shape, dtype=torch.float64)
+        # Shapes are in the unit sphere.
+        in_sphere = own.norm(dim=-1) < 1
+        found[in_sphere] = field(own[in_sphere], "test")
+        return found.numpy()
+
+    steps = np.arange(2.3, 3.9, 0.02)
+    inside = np.stack([distances(np.full(x.shape, step)) < 0 for step in steps])
+    first = inside.argmax(axis=0)
+    hit = inside.any(axis=0)
+    assert hit.sum() > 300
+    both = hit & (made.silhouette == 1)
+    assert both.sum() / (hit | (made.silhouette == 1)).sum() > 0.96
+    # The surface lies within the step before the first sample inside; rays along a face may be off.
+    behind = steps[first][both] - made.depth[both]
+    assert ((behind > -1e-3) & (behind < 0.021)).mean() > 0.98
+    assert np.abs(distances(np.where(both, made.depth, 3.0))[both]).max() < 1e-3
+
+    # Normals against central differences of the distance, turned into the world.
+    points = ((np.where(both, made.depth, 3.0)[..., None] * seen - shift) @ rotation)[both]
+    own = (points - place.translation) @ place.rotation / place.scale
+    slopes = []
+    for axis in np.eye(3) * 1e-5:
+        pair = [field(torch.as_tensor(own + sign * axis), "test").numpy() for sign in (1, -1)]
+        slopes.append(pair[0] - pair[1])
+    normal = np.stack(slopes, axis=1) @ place.rotation.T
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    assert ((made.normal[both] * normal).sum(axis=1) > 0.999).mean() > 0.98
+    assert (made.normal[made.silhouette == 0] == 0).all()
+
+
+def test_a_picture_in_bands_is_the_same_picture(monkeypatch, tmp_path: Path) -> None:
+    class Quiet:
+        def progress(self, *_arguments: object) -> None:
+            told.append(_arguments[1:3])
+
+    made = []
+    for rays in (render.BAND_RAYS, 64 * 16):
+        told: list[tuple] = []
+        monkeypatch.setattr(render, "BAND_RAYS", rays)
+        folder = tmp_path / str(rays)
+        folder.mkdir()
+        shutil.copyfile(PRIOR, folder / PRIOR_FILE)
+        render_request(threads=0).save(folder)
+        render.render(folder, Quiet())
+        made.append(RenderResult.load(folder))
+    assert told == [(0, 3), (1, 3), (2, 3)]
+    whole, bands = made
+    both = (whole.silhouette == 1) & (bands.silhouette == 1)
+    assert (whole.silhouette != bands.silhouette).sum() <= 2
+    np.testing.assert_allclose(whole.depth[both], bands.depth[both], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"code": np.zeros(3)}, "code has 3 numbers, but the prior “table” takes 64"),
+        ({"device": "abacus"}, "abacus"),
+    ],
+)
+def test_what_cannot_be_rendered_is_an_error(tmp_path: Path, start, changes: dict, words: str) -> None:
+    events = ask(tmp_path, start, render_request(**changes))
+    assert events[-1]["event"] == "error" and words in events[-1]["message"]
+    assert not (tmp_path / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"width": 0}, "0 x 40 pixels"),
+        ({"code": np.array([np.nan])}, "finite"),
+        ({"placement": Placement(0.0, np.eye(3), np.zeros(3))}, "scale is 0"),
+        ({"placement": Placement(1.0, np.diag([1.0, 1, -1]), np.zeros(3))}, "mirrored"),
+        ({"placement": Placement(1.0, np.eye(3), np.array([0, np.inf, 0]))}, "not finite"),
+        ({"view": View("a", np.eye(3), np.full((3, 4), np.nan))}, "“a” has a number"),
+    ],
+)
+def test_a_request_for_nothing_is_not_written(tmp_path: Path, changes: dict, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        render_request(**changes).save(tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_unknown_task_is_an_error(tmp_path: Path, start) -> None:
+    render_request().save(tmp_path)
+    assert read_task(tmp_path) == "render"
+    data = json.loads((tmp_path / "request.json").read_text())
+    (tmp_path / "request.json").write_text(json.dumps(data | {"task": "juggle"}))
+    process = start(tmp_path)
+    events = [json.loads(line) for line in process.stdout]
+    assert process.wait(10) == 2 and "“juggle”" in events[-1]["message"]

@@ -1,5 +1,6 @@
 """Find a Python, start a worker with it, watch it, cancel it. No bpy and no torch in here."""
 
+from .folders import new_folder
 from .job import Job, JobError, cancel_all
 from .progress import Progress
 from .python_finder import WorkerPython, check_python, find_python
@@ -12,4 +13,5 @@ __all__ = [
     "cancel_all",
     "check_python",
     "find_python",
+    "new_folder",
 ]

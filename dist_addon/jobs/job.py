@@ -219,10 +219,18 @@ class Job:
             self.state = "failed"
             cause = self._reported or explain_exit(code, self.log_tail(200))
             self.error = f"{cause}\nThe worker's log: {self.folder / 'log.txt'}"
+        if not self._last_event:
+            self._note_end()
         if self._process.stdin:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
         _running.discard(self)
+
+    def _note_end(self) -> None:
+        """Say in the folder how a worker ended that could not say so itself."""
+        fields = {"message": self.error.splitlines()[0]} if self.state == "failed" else {}
+        event = {"v": protocol.VERSION, "event": "error" if fields else "cancelled", **fields}
+        self._append("events.jsonl", json.dumps(event))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

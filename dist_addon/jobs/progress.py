@@ -12,6 +12,7 @@ STAGES = {
     "fit": "Fitting the shape",
     "mesh": "Making the mesh",
     "judge": "Comparing with the pictures",
+    "render": "Rendering the shape",
 }
 
 

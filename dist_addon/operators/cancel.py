@@ -1,4 +1,4 @@
-"""Cancel the running reconstruction."""
+"""Cancel the running job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import running
 
 
 class DIST_OT_cancel(bpy.types.Operator):
-    """Stop the running reconstruction"""  # noqa: D400
+    """Stop the running job"""  # noqa: D400
 
     bl_idname = "dist.cancel"
     bl_label = "Cancel"

@@ -1,4 +1,4 @@
-"""Import the result of a job."""
+"""Import the result of a job: a shape into the scene, or the images of a rendering."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from .. import api
-from ..worker.dist_engine.protocol import RequestError
+from ..worker.dist_engine.protocol import RENDER, RequestError
 
 
 class DIST_OT_import_result(bpy.types.Operator):
-    """Add the shape of a finished job to the scene"""  # noqa: D400
+    """Add the shape of a finished job to the scene, or show the images that it rendered"""  # noqa: D400
 
     bl_idname = "dist.import_result"
     bl_label = "Import Result"
@@ -40,13 +40,28 @@ class DIST_OT_import_result(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Import the result."""
+        folder = bpy.path.abspath(self.folder or self.directory)
         try:
-            thing = api.import_result(bpy.path.abspath(self.folder or self.directory), context.scene)
+            if api.task_of(folder) == RENDER:
+                images = api.import_rendering(folder).images
+                show(images)
+                told = f"Made the images {', '.join(image.name for image in images.values())}"
+            else:
+                told = f"Added “{api.import_result(folder, context.scene).name}”"
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Added “{thing.name}”")
+        self.report({"INFO"}, told)
         return {"FINISHED"}
+
+
+def show(images: dict[str, bpy.types.Image]) -> None:
+    """Show a rendering's normals in an open Image Editor, unless one shows another of its images already."""
+    areas = [area for window in bpy.data.window_managers[0].windows for area in window.screen.areas]
+    editors: list[Any] = [area.spaces.active for area in areas if area.ui_type == "IMAGE_EDITOR"]
+    free = [editor for editor in editors if not editor.use_image_pin]
+    if free and not any(editor.image in images.values() for editor in editors):
+        free[0].image = images["normal"]
 
 
 CLASSES = (DIST_OT_import_result,)

@@ -1,18 +1,27 @@
-"""The job that runs beside Blender's window: a timer reads its events, and imports its result at the end.
+"""The job that runs, beside Blender's window or in its way, and what comes of it.
 
-The state is kept here rather than in the scene, where an undo would turn it back and a save would keep it.
+Beside the window, a timer reads its events, and imports its result at the end. The state is kept here rather than in
+the scene, where an undo would turn it back and a save would keep it.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import bpy
+from bpy.props import BoolProperty
 
+from .. import properties
 from ..jobs import Job, Progress
+from ..scene.renderings import IMAGES
+from ..worker.dist_engine.protocol import RECONSTRUCT, RENDER, RequestError, read_task
 
 INTERVAL = 0.2
+# What a person calls a job of each task.
+NOUNS = {RECONSTRUCT: "reconstruction", RENDER: "rendering"}
 
 
 @dataclass
@@ -20,6 +29,7 @@ class Run:
     """A job, the scene that it is for, and where it stands."""
 
     job: Job
+    task: str
     scene_uid: int
     # Whether another file was opened since.
     file_closed: bool = False
@@ -28,24 +38,75 @@ class Run:
 
 
 current: Run | None = None
-# What came of the last job, for the panel.
+# What came of the last job, for the panel of its task.
 outcome = ""
+outcome_task = ""
 failed = False
+
+
+class JobOperator:
+    """What operators that start a job share; each has a `task`."""
+
+    task: ClassVar[str]
+    # The scene remembers its last job: without a step of its own, undoing the import would forget it.
+    bl_options: ClassVar = {"UNDO"}
+
+    wait: BoolProperty(
+        name="Wait",
+        description="Return only when the result is in the scene",
+        options={"SKIP_SAVE", "HIDDEN"},
+    )
+
+    @classmethod
+    def poll_idle(cls: Any) -> bool:
+        """Whether nothing runs; says so where something does."""
+        if current:
+            cls.poll_message_set(f"A {NOUNS[current.task]} is running: wait for it or cancel it")
+        return not current
+
+    def run(self: Any, begin: Callable[[], Job], scene: bpy.types.Scene) -> set[Any]:
+        """Start a job; wait for it in background mode, or where asked to."""
+        try:
+            job = begin()
+        except RequestError as error:
+            say(str(error), self.task, failure=True)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        properties.of(scene).last_job = str(job.folder)
+        if not (self.wait or in_background()):
+            watch(job, scene)
+            return {"FINISHED"}
+        job.wait()
+        if job.state != "done":
+            print(job.log_tail(), file=sys.stderr)
+            self.report({"ERROR"}, job.error or f"The {NOUNS[self.task]} was cancelled.")
+            return {"CANCELLED"}
+        try:
+            import_with_undo(str(job.folder), scene)
+        except RuntimeError as error:
+            self.report({"ERROR"}, str(error).removeprefix("Error: ").strip())
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def in_background() -> bool:
+    """Whether Blender has no window: its timers don't fire then."""
+    return bpy.app.background
 
 
 def watch(job: Job, scene: bpy.types.Scene) -> None:
     """Follow a started job until it ends."""
     global current
-    current = Run(job, scene.session_uid)
+    current = Run(job, read_task(job.folder), scene.session_uid)
     say("")
     # Persistent: a job outlives File > Open.
     bpy.app.timers.register(tick, first_interval=INTERVAL, persistent=True)
 
 
-def say(text: str, failure: bool = False) -> None:
+def say(text: str, task: str = "", failure: bool = False) -> None:
     """Show the user what came of a job."""
-    global outcome, failed
-    outcome, failed = text, failure
+    global outcome, outcome_task, failed
+    outcome, outcome_task, failed = text, task, failure
 
 
 def cancel() -> None:
@@ -87,25 +148,31 @@ def tick() -> float | None:
 
 
 def _finish(run: Run) -> None:
+    noun = NOUNS[run.task]
     if run.job.state == "cancelled":
-        say("The reconstruction was cancelled.")
+        say(f"The {noun} was cancelled.", run.task)
     elif run.job.state == "failed":
-        say(run.job.error, failure=True)
+        say(run.job.error, run.task, failure=True)
         print(f"DIST: {run.job.error}\n{run.job.log_tail()}")
     else:
         scene = next((s for s in bpy.data.scenes if s.session_uid == run.scene_uid), None)
         if scene is None or run.file_closed:
             say(
-                "The reconstruction is done, but its scene is closed. Import Result, under Last Job, adds it to any "
-                f"scene, from this folder:\n{run.job.folder}"
+                f"The {noun} is done, but its scene is closed. Import Result, under Last Job, adds it to any "
+                f"scene, from this folder:\n{run.job.folder}",
+                run.task,
             )
             return
         try:
             added = import_with_undo(str(run.job.folder), scene)
         except RuntimeError as error:
-            say(str(error).removeprefix("Error: ").strip(), failure=True)
+            say(str(error).removeprefix("Error: ").strip(), run.task, failure=True)
         else:
-            say("\n".join([f"Added “{added.name}”.{_overlap(added)}", *run.progress.warnings]))
+            if run.task == RENDER:
+                told = [f"Made the images {', '.join(IMAGES.values())}; their files are in:\n{run.job.folder}"]
+            else:
+                told = [f"Added “{thing.name}”.{_overlap(thing)}" for thing in added]
+            say("\n".join([*told, *run.progress.warnings]), run.task)
 
 
 def _overlap(thing: bpy.types.Object) -> str:
@@ -114,8 +181,8 @@ def _overlap(thing: bpy.types.Object) -> str:
     return f" Its outlines overlap the pictures' by {100 * sum(iou) / len(iou):.0f} % (IoU)." if iou else ""
 
 
-def import_with_undo(folder: str, scene: bpy.types.Scene) -> bpy.types.Object:
-    """Call the import operator as a user's action of its own, which can be undone; return the object that it added.
+def import_with_undo(folder: str, scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """Call the import operator as a user's action of its own, which can be undone; return the objects that it added.
 
     Raises
     ------
@@ -129,7 +196,7 @@ def import_with_undo(folder: str, scene: bpy.types.Scene) -> bpy.types.Object:
     before = set(scene.objects)
     with bpy.context.temp_override(**override):
         bpy.ops.dist.import_result("EXEC_DEFAULT", True, folder=folder)  # type: ignore[attr-defined]
-    return next(thing for thing in scene.objects if thing not in before)
+    return [thing for thing in scene.objects if thing not in before]
 
 
 def _redraw() -> None:

@@ -11,6 +11,9 @@ from mathutils import Matrix
 from ..worker.dist_engine.protocol import RequestError, Result
 
 COLLECTION = "DIST Reconstructions"
+# Custom properties of a result's object: its shape's code, the code's prior (as `prior_files.find_prior` takes it), and
+# how many of the object's units the prior's unit is long.
+CODE, PRIOR, SCALE = "dist_code", "dist_prior", "dist_scale"
 
 
 def add_result(result: Result, scene: bpy.types.Scene, name: str = "DIST Shape") -> bpy.types.Object:
@@ -49,6 +52,11 @@ def add_result(result: Result, scene: bpy.types.Scene, name: str = "DIST Shape")
         _set_property(thing, f"dist_{key}", value)
     _collection(scene).objects.link(thing)
     return thing
+
+
+def is_result(thing: bpy.types.Object | None) -> bool:
+    """Whether an object is a reconstruction, whose shape has a code."""
+    return thing is not None and thing.get(CODE) is not None and thing.get(SCALE) is not None
 
 
 def make_mesh(name: str, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> bpy.types.Mesh:

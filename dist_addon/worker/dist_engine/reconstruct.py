@@ -15,7 +15,7 @@ from .fitting.fit import Fit, fit
 from .fitting.observations import Observations
 from .meshing import extract_mesh
 from .prior import Prior
-from .protocol import Request, Result
+from .protocol import PRIOR_FILE, Request, Result
 from .tracing.march import march
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
-    prior = Prior.load(folder / Request.PRIOR_FILE).to(device)
+    prior = Prior.load(folder / PRIOR_FILE).to(device)
     generator = torch.Generator().manual_seed(settings.seed)
     observations = Observations(request, device, generator)
     counter: Counter[str] = Counter()
@@ -93,6 +93,7 @@ def report(
     """The result's report, as `protocol.Result` describes it."""
     names = [view.name for view in request.views]
     return {
+        "prior": request.prior,
         "scale": float(found.place.scale),
         "code": found.code.tolist(),
         "iou": dict(zip(names, iou.tolist(), strict=True)),

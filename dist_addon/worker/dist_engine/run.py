@@ -1,4 +1,4 @@
-"""The worker process: read a request, fit, write a result, and say how it goes.
+"""The worker process: read a request, do its task, write a result, and say how it goes.
 
 Only events go to standard output; everything else that is printed goes to the log (standard error). A line ``cancel``
 on standard input, or its end (Blender is gone), ends the process within seconds.
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -75,10 +76,8 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         reporter.event("status", message="Loading PyTorch")
-        # Not at the top of the file: PyTorch takes seconds to load, and a cancel must be heard before that.
-        from .reconstruct import reconstruct
-
-        reconstruct(Path(arguments[0]), reporter)
+        folder = Path(arguments[0])
+        load_task(protocol.read_task(folder))(folder, reporter)
     except Cancelled:
         reporter.event("cancelled")
         return 1
@@ -88,6 +87,17 @@ def main(arguments: list[str]) -> int:
         return 2
     reporter.event("done")
     return 0
+
+
+def load_task(task: str) -> Callable[[Path, Reporter], None]:
+    """Import what does a task: not before it is needed, since PyTorch takes seconds and a cancel must be heard."""
+    if task == protocol.RENDER:
+        from .render import render
+
+        return render
+    from .reconstruct import reconstruct
+
+    return reconstruct
 
 
 def explain(error: Exception) -> str:

@@ -1,0 +1,150 @@
+"""Shape priors on disk, as far as Blender needs them: their names, what they say of themselves, and their codes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .worker.dist_engine.protocol import RequestError
+
+FOLDER = Path(__file__).resolve().parent / "priors"
+# A safetensors header larger than this is no prior of ours.
+LARGEST_HEADER = 1 << 20
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A shape prior on disk.
+
+    Attributes
+    ----------
+    name : str
+        The file's name without its ending.
+    path : Path
+    metadata : dict of str to str
+        What the file says of itself.
+    """
+
+    name: str
+    path: Path
+    metadata: dict[str, str]
+
+    @property
+    def reference(self) -> str:
+        """What `find_prior` finds it by: its name where it is built in, else its path."""
+        return self.name if self.path.parent == FOLDER else str(self.path)
+
+    @property
+    def radius(self) -> float:
+        """How far a shape reaches from the middle of the prior's frame, in the prior's unit."""
+        try:
+            return float(self.metadata["radius"])
+        except (KeyError, ValueError) as error:
+            raise RequestError(f"The shape prior {self.path} does not say its radius: choose another one.") from error
+
+    def codes(self) -> np.ndarray:
+        """Read the codes (N, latent) of the shapes that it was trained on.
+
+        Raises
+        ------
+        RequestError
+            The file holds none, or can't be read.
+        """
+        try:
+            header, start = _read_header(self.path)
+            entry = header["codes"]
+            count, latent = entry["shape"]
+            if entry["dtype"] != "F32":
+                raise ValueError("not of single precision")
+            flat = np.fromfile(self.path, "<f4", count=count * latent, offset=start + entry["data_offsets"][0])
+            return flat.reshape(count, latent).astype(np.float64)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise RequestError(
+                f"The codes of the shape prior {self.path} cannot be read: choose another one."
+            ) from error
+
+    def code(self, which: int | str | Sequence[float] | np.ndarray) -> np.ndarray:
+        """Return the numbers (latent,) of a code.
+
+        Parameters
+        ----------
+        which : int, "mean", or sequence of float
+            A training shape's number, their mean, or the code itself.
+
+        Raises
+        ------
+        RequestError
+            There is no such code, or it is another prior's.
+        """
+        codes = self.codes()
+        count, latent = codes.shape
+        if isinstance(which, str):
+            if which != "mean":
+                raise RequestError(
+                    f"There is no code “{which}”: give a number, “mean”, a list of numbers or an object."
+                )
+            return codes.mean(axis=0)
+        if isinstance(which, (int, np.integer)):
+            if not 0 <= which < count:
+                raise RequestError(
+                    f"There is no shape {which}: the prior “{self.name}” has the shapes 0 to {count - 1}."
+                )
+            return codes[int(which)]
+        try:
+            numbers = np.array(list(which), dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"The code must be a list of numbers: {error}") from error
+        if numbers.shape != (latent,):
+            raise RequestError(f"The code has {numbers.size} numbers, but the prior “{self.name}” takes {latent}.")
+        return numbers
+
+
+def priors() -> list[Prior]:
+    """Return the built-in shape priors, by name."""
+    return [_read_prior(path, path.stat().st_mtime_ns) for path in sorted(FOLDER.glob("*.safetensors"))]
+
+
+def find_prior(prior: str | os.PathLike[str]) -> Prior:
+    """Return a built-in prior by its name, or one by its path.
+
+    Raises
+    ------
+    RequestError
+        There is no such prior, or the file is none.
+    """
+    built_in = {found.name: found for found in priors()}
+    if str(prior) in built_in:
+        return built_in[str(prior)]
+    path = Path(bpy.path.abspath(os.fspath(prior))).absolute() if str(prior) else Path()
+    if path.suffix == ".safetensors" and path.is_file():
+        return _read_prior(path, path.stat().st_mtime_ns)
+    raise RequestError(
+        f"There is no shape prior “{prior}”: choose one of {', '.join(built_in) or '(none is built in)'}, or give the "
+        "path of a .safetensors file."
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _read_prior(path: Path, _mtime: int) -> Prior:
+    try:
+        metadata = _read_header(path)[0].get("__metadata__", {})
+        return Prior(path.stem, path, {str(key): str(value) for key, value in metadata.items()})
+    except (OSError, ValueError, AttributeError) as error:
+        raise RequestError(f"The shape prior {path} is no safetensors file: choose another one.") from error
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Read a safetensors header: its length as 8 bytes, little-endian, then JSON; and where the data begin."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if not 0 < length <= LARGEST_HEADER:
+            raise ValueError("no header")
+        return json.loads(stream.read(length)), 8 + length

@@ -1,0 +1,116 @@
+"""A picture of one of a prior's shapes: depth, normals and silhouette, from request to result."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .cameras import Cameras, Similarity
+from .decoder import Field
+from .prior import Prior
+from .protocol import PRIOR_FILE, RenderRequest, RenderResult, RequestError, View
+from .reconstruct import Clock, choose_device
+from .tracing.picture import Picture
+from .tracing.strategies import normals, trace_picture
+
+if TYPE_CHECKING:
+    from .run import Reporter
+
+# Largest |f| that counts as the surface. What the camera asks for (`Rays.threshold`) widens outlines by half a pixel;
+# guided by the lattice, rays that go on until here ask hardly more often.
+THRESHOLD = 2e-5
+# Rays traced together, in a band of the picture: more would need more memory, fewer ask more about the same space.
+BAND_RAYS = 1 << 19
+# Rows of a band come in such numbers, since neighbouring rays help each other in squares.
+BAND_STEP = 8
+
+
+def render(folder: Path, reporter: Reporter) -> None:
+    """Run the request in `folder` and write the result there.
+
+    Raises
+    ------
+    RequestError, PriorError
+        The request or its prior cannot be used.
+    Cancelled
+        The reporter was told to stop.
+    """
+    clock = Clock()
+    request = RenderRequest.load(folder)
+    if request.threads:
+        torch.set_num_threads(request.threads)
+    device = choose_device(request.device)
+    prior = Prior.load(folder / PRIOR_FILE).to(device)
+    latent = prior.decoder.architecture.latent
+    if len(request.code) != latent:
+        raise RequestError(f"The code has {len(request.code)} numbers, but the prior “{prior.name}” takes {latent}.")
+    counter: Counter[str] = Counter()
+    field = prior.decoder.field(torch.as_tensor(request.code, dtype=torch.float32, device=device), counter)
+    place = object_place(request, prior, device)
+    clock.lap("load")
+
+    rows = max(BAND_RAYS // request.width // BAND_STEP, 1) * BAND_STEP
+    tops = range(0, request.height, rows)
+    depths, directions = [], []
+    began = time.monotonic()
+    for done, top in enumerate(tops):
+        left = (time.monotonic() - began) / done * (len(tops) - done) if done else None
+        reporter.progress("render", done, len(tops), None, left)
+        cameras = Cameras.from_views([_below(request.view, top)], device)
+        band = Picture(cameras, 0, place, request.width, min(rows, request.height - top))
+        depth, direction = trace_band(field, band)
+        depths.append(depth.cpu().numpy())
+        directions.append(direction.cpu().numpy())
+    clock.lap("render")
+
+    depth = np.concatenate(depths)
+    RenderResult(
+        depth=depth,
+        normal=np.concatenate(directions),
+        silhouette=np.isfinite(depth).astype(np.uint8),
+        report={
+            "prior": request.prior,
+            "queries": dict(counter),
+            "seconds": clock.seconds,
+            "device": str(device),
+        },
+    ).save(folder)
+
+
+def object_place(request: RenderRequest, prior: Prior, device: torch.device) -> Similarity:
+    """Carry the prior's frame to where the request places the thing's own."""
+    placement = request.placement
+    parts = (np.array(placement.scale), placement.rotation @ prior.axes().T, placement.translation)
+    return Similarity(*(torch.as_tensor(part, dtype=torch.float32, device=device) for part in parts))
+
+
+def trace_band(field: Field, band: Picture) -> tuple[Tensor, Tensor]:
+    """Trace a picture.
+
+    Returns
+    -------
+    depth : (H, W) tensor
+        Along the camera's z in world units; infinity where nothing is hit.
+    normal : (H, W, 3) tensor
+        In world space; zero where nothing is hit.
+    """
+    trace = trace_picture(field, band, threshold=THRESHOLD)
+    depth = trace.distance * band.rays().cosine * band.place.scale
+    depth[~trace.hit] = torch.inf
+    normal = normals(field, band, trace) @ band.place.rotation.T
+    normal[~trace.hit] = 0
+    return depth.reshape(band.shape()), normal.reshape(*band.shape(), 3)
+
+
+def _below(view: View, row: int) -> View:
+    """The same camera with its picture cut off above `row`."""
+    K = view.K.copy()
+    K[1, 2] -= row
+    return replace(view, K=K)
