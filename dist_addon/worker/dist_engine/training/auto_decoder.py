@@ -30,6 +30,9 @@ class Recipe:
     soft : float
         Errors count ``soft / (soft + |distance|)``: fully at the surface, less in the far field, where the tracer only
         needs to know that nothing is near. A clamp, as in the official recipe, leaves the far field to chance.
+    over : float
+        Far outside, a distance that is too large counts this many times as much as one that is too small: the tracer
+        walks by it.
     code_weight : float
         Weight of the mean of |z|^2.
     """
@@ -40,6 +43,7 @@ class Recipe:
     lr_decoder: float = 3e-3
     lr_codes: float = 1e-2
     soft: float = 0.05
+    over: float = 4.0
     code_weight: float = 1e-4
     seed: int = 0
 
@@ -99,7 +103,9 @@ def train(
         picks = torch.randint(points.shape[1], (recipe.shapes, recipe.samples), generator=generator)
         target = distances[shapes[:, None], picks]
         value = decoder(points[shapes[:, None], picks], codes[shapes])
-        error = ((value - target).abs() * recipe.soft / (recipe.soft + target.abs())).mean()
+        off = value - target
+        blame = 1 + (recipe.over - 1) * (off > 0) * (target / recipe.soft).clamp(0, 1)
+        error = (off.abs() * blame * recipe.soft / (recipe.soft + target.abs())).mean()
         loss = error + recipe.code_weight * codes[shapes].square().sum(1).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
