@@ -13,9 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker")]
 
-from benchmarks import feedforward  # noqa: E402
+from benchmarks import feedforward, gradients, meshing, priors  # noqa: E402
 
-BENCHMARKS = {"feedforward": feedforward}
+BENCHMARKS = {"feedforward": feedforward, "gradients": gradients, "meshing": meshing, "priors": priors}
 
 
 def main() -> None:

@@ -56,3 +56,23 @@ class PlateAndBall(ClosedForm):
         outside = (points - points.new_tensor([0.02, -0.05, -0.63])).abs() - half
         plate = outside.clamp(min=0).norm(dim=-1) + outside.max(-1).values.clamp(max=0)
         return torch.minimum(plate, points.norm(dim=-1) - 0.3)
+
+
+class BallBeforeWall(ClosedForm):
+    """A ball of radius 0.2 at (code, 0, -0.4) before a wall 0.1 thick; the code (1,) is where it is."""
+
+    def distance(self, points: Tensor, code: Tensor) -> Tensor:
+        away = points - torch.stack(
+            [code[..., 0], torch.zeros_like(code[..., 0]), torch.full_like(code[..., 0], -0.4)], -1
+        )
+        outside = (points - points.new_tensor([0.0, 0.0, 0.3])).abs() - points.new_tensor([0.6, 0.4, 0.05])
+        wall = outside.clamp(min=0).norm(dim=-1) + outside.max(-1).values.clamp(max=0)
+        return torch.minimum(away.norm(dim=-1) - 0.2, wall)
+
+
+class Bud(ClosedForm):
+    """A ball of radius 0.3, and beside it one of radius ``code``: below zero, the code says nothing of it."""
+
+    def distance(self, points: Tensor, code: Tensor) -> Tensor:
+        bud = (points - points.new_tensor([0.55, 0.0, 0.0])).norm(dim=-1) + 0.02 - 1.2 * code[..., 0].clamp(min=0)
+        return torch.minimum(points.norm(dim=-1) - 0.3, bud)

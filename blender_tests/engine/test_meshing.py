@@ -4,44 +4,122 @@ import igl
 import numpy as np
 import pytest
 import torch
-from dist_engine.meshing import extract_mesh, surface_cells
+from dist_engine import meshing
+from dist_engine.meshing import Lattice, extract_mesh, marching_cubes
+from torch import Tensor
 
-from blender_tests.engine.closed_forms import Box, Sphere
-
-
-def test_a_sphere_comes_out_round_and_closed() -> None:
-    mesh = extract_mesh(Sphere(torch.tensor([0.6])), 64)
-    assert (mesh.vertices.norm(dim=1) - 0.6).abs().max() < 1e-4
-    assert torch.allclose(mesh.normals, mesh.vertices / mesh.vertices.norm(dim=1, keepdim=True), atol=1e-4)
-    edges = Counter(tuple(sorted(edge)) for face in mesh.faces for edge in zip(face, np.roll(face, 1), strict=True))
-    assert set(edges.values()) == {2}
-    corners = mesh.vertices.numpy()[mesh.faces]
-    volume = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
-    assert volume == pytest.approx(4 / 3 * np.pi * 0.6**3, rel=0.01)
+from blender_tests.engine.closed_forms import Box, ClosedForm, PlateAndBall, Sphere
 
 
-@pytest.mark.parametrize("shape", [Sphere(torch.tensor([0.6])), Box(torch.tensor([0.5, 0.02, 0.3]))])
-def test_sparse_cells_give_the_dense_lattices_triangles(shape: Sphere) -> None:
-    side = 64
+class Rough(ClosedForm):
+    """A ball with dents, so that f is up to twice as steep as a distance, clamped; the code (1,) is its radius."""
+
+    def distance(self, points: Tensor, code: Tensor) -> Tensor:
+        dents = 0.04 * (25 * points).sin().prod(-1)
+        return (points.norm(dim=-1) - code[..., 0] + dents).clamp(-0.1, 0.1)
+
+
+class Squares(ClosedForm):
+    """A ball with a level set function that is no distance; the code (1,) is its radius."""
+
+    def distance(self, points: Tensor, code: Tensor) -> Tensor:
+        return points.square().sum(-1) - code[..., 0] ** 2
+
+
+def dense(shape: ClosedForm, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Marching cubes over every cell of the cube."""
     axis = torch.arange(side + 1)
     lattice = torch.cartesian_prod(axis, axis, axis) * (2 / side) - 1
     x, y, z = torch.cartesian_prod(*[torch.arange(side)] * 3).T
     offsets = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)]
     index = torch.stack([((x + i) * (side + 1) + y + j) * (side + 1) + z + k for i, j, k in offsets], 1)
-    values = shape(lattice, "mesh").double().numpy()
-    dense = igl.marching_cubes(values, lattice.double().numpy(), index.numpy(), 0.0)[1]
-    before = shape.counter["mesh"]
-    sparse = extract_mesh(shape, side)
-    assert len(sparse.faces) == len(dense)
-    # The coarsest lattice alone is an eighth of the dense one here; finer lattices save more.
-    assert shape.counter["mesh"] - before < 0.5 * (side + 1) ** 3
+    values = shape(lattice, "dense").double().numpy()
+    return igl.marching_cubes(values, lattice.double().numpy(), index.numpy(), 0.0)[:2]
 
 
-def test_a_resolution_that_is_no_power_is_refused() -> None:
-    with pytest.raises(ValueError, match="100"):
-        surface_cells(Sphere(torch.tensor([0.6])), 100)
+def triangles(vertices: np.ndarray, faces: np.ndarray, side: int) -> np.ndarray:
+    """Sorted triangles (M, 3) by the lattice's edges that their corners lie on, the least one first."""
+    places = (vertices + 1) * (side / 2)
+    edges = np.column_stack([np.floor(places), (places % 1).argmax(1)]).astype(int)
+    names = (edges @ [(side + 1) ** 2 * 3, (side + 1) * 3, 3, 1])[faces]
+    names = np.stack([np.roll(name, -name.argmin()) for name in names])
+    return names[np.lexsort(names.T)]
 
 
-def test_a_shape_without_a_surface_is_refused() -> None:
+def ball_mesh_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    corners = vertices[faces]
+    return float(np.einsum("ij,ij->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6)
+
+
+def test_a_sphere_comes_out_round_closed_and_wound_outwards() -> None:
+    mesh = extract_mesh(Sphere(torch.tensor([0.6])), 64)
+    assert torch.allclose(mesh.normals, mesh.vertices / mesh.vertices.norm(dim=1, keepdim=True), atol=1e-4)
+    edges = Counter((int(a), int(b)) for face in mesh.faces for a, b in zip(face, np.roll(face, 1), strict=True))
+    assert all(count == edges[b, a] == 1 for (a, b), count in edges.items())
+    assert ball_mesh_volume(mesh.vertices.numpy(), mesh.faces) == pytest.approx(4 / 3 * np.pi * 0.6**3, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(Sphere(torch.tensor([0.6])), id="ball"),
+        pytest.param(Sphere(torch.tensor([0.02])), id="ball smaller than a cell"),
+        pytest.param(Sphere(torch.tensor([1.2])), id="ball cut by the cube"),
+        pytest.param(Box(torch.tensor([0.5, 0.02, 0.3])), id="plate through the lattice's nodes"),
+        pytest.param(Box(torch.tensor([0.513, 0.217, 0.309])), id="box"),
+        pytest.param(PlateAndBall(torch.tensor([0.017])), id="thin plate and ball"),
+        pytest.param(Rough(torch.tensor([0.6])), id="steep and clamped"),
+        pytest.param(Squares(torch.tensor([0.6])), id="no distance"),
+    ],
+)
+def test_the_triangles_are_the_dense_lattices(shape: ClosedForm) -> None:
+    wanted = triangles(*dense(shape, 64), 64)
+    assert len(wanted)
+    assert np.array_equal(triangles(*marching_cubes(Lattice(shape, 64)), 64), wanted)
+
+
+def test_few_nodes_are_asked_and_each_once() -> None:
+    asked = []
+
+    class Watched(Sphere):
+        def distance(self, points: Tensor, code: Tensor) -> Tensor:
+            asked.append(points)
+            return super().distance(points, code)
+
+    shape = Watched(torch.tensor([0.8]))
+    marching_cubes(Lattice(shape, 128))
+    assert shape.counter["mesh"] <= 0.06 * 128**3
+    nodes = torch.cat(asked)
+    assert len(nodes) == shape.counter["mesh"]
+    keys = ((nodes + 1) * 64).long() @ torch.tensor([129**2, 129, 1])
+    assert len(keys.unique()) == len(keys)
+
+
+def test_a_surface_that_was_met_is_followed_where_the_bounds_trusted_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meshing, "SAFETY", 0.6)
+    shape = Box(torch.tensor([0.513, 0.217, 0.309]))
+    followed, unfollowed = Lattice(shape, 64), Lattice(shape, 64)
+    monkeypatch.setattr(unfollowed, "_follow", lambda cells: cells)
+    wanted = triangles(*dense(shape, 64), 64)
+    assert not np.array_equal(triangles(*marching_cubes(unfollowed), 64), wanted)
+    assert np.array_equal(triangles(*marching_cubes(followed), 64), wanted)
+
+
+@pytest.mark.parametrize("shape", [Sphere(torch.tensor([0.6])), Squares(torch.tensor([0.6]))])
+def test_the_newton_step_puts_vertices_onto_the_zero(shape: ClosedForm) -> None:
+    before = np.abs(np.linalg.norm(marching_cubes(Lattice(shape, 64))[0], axis=1) - 0.6).max()
+    after = (extract_mesh(shape, 64).vertices.norm(dim=1) - 0.6).abs().max()
+    assert before > 1e-4
+    assert after < 1e-6
+
+
+@pytest.mark.parametrize("resolution", [-32, 0, 16, 48, 100])
+def test_a_resolution_that_is_no_power_is_refused(resolution: int) -> None:
+    with pytest.raises(ValueError, match=f"{resolution}.*32 times"):
+        extract_mesh(Sphere(torch.tensor([0.6])), resolution)
+
+
+@pytest.mark.parametrize("radius", [-1.0, 2.0])
+def test_a_shape_without_a_surface_is_refused(radius: float) -> None:
     with pytest.raises(ValueError, match="no surface"):
-        extract_mesh(Sphere(torch.tensor([-1.0])), 32)
+        extract_mesh(Sphere(torch.tensor([radius])), 32)

@@ -31,19 +31,24 @@ class Case:
         return self.prior.decoder.field(self.code)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that choose a case."""
+def add_shape_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that choose a decoder and a code."""
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="a folder in the official DeepSDF layout")
     parser.add_argument("--shape", metavar="NAME", help="a code of the checkpoint: a name of names.json, or a number")
     parser.add_argument("--prior", type=Path, metavar="FILE", help="a prior of the add-on instead")
     parser.add_argument("--code", type=int, default=0, metavar="N", help="a code of the prior")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that choose a case."""
+    add_shape_arguments(parser)
     parser.add_argument("--views", type=Path, metavar="FILE", help="JSON: name -> width, height, K, R, T")
     parser.add_argument("--view", metavar="NAME", help="one of the views")
     parser.add_argument("--size", type=int, default=512, metavar="N", help="pixels along the longer side")
 
 
-def load_case(options: argparse.Namespace) -> Case:
-    """Read what the options name; `SystemExit` says what is wrong with them."""
+def load_shape(options: argparse.Namespace) -> tuple[str, Prior, int]:
+    """A title, the decoder and the number of the code; `SystemExit` says what is wrong with the options."""
     if (options.checkpoint is None) == (options.prior is None):
         raise SystemExit("Give either --checkpoint DIR or --prior FILE.")
     if options.checkpoint is not None:
@@ -53,8 +58,14 @@ def load_case(options: argparse.Namespace) -> Case:
         prior, number = Prior.load(options.prior), options.code
         if not 0 <= number < len(prior.codes):
             raise SystemExit(f"--code {number}: the prior has the codes 0 to {len(prior.codes) - 1}.")
+    return str(options.shape or number), prior, number
+
+
+def load_case(options: argparse.Namespace) -> Case:
+    """Read what the options name; `SystemExit` says what is wrong with them."""
+    title, prior, number = load_shape(options)
     name, picture = _picture(options)
-    return Case(f"{options.shape or number}, view {name}", prior, prior.codes[number], picture)
+    return Case(f"{title}, view {name}", prior, prior.codes[number], picture)
 
 
 def _number(shape: str | None, names: list[str], count: int) -> int:
