@@ -30,8 +30,9 @@ from .cases import Case, add_arguments, load_case
 
 COLUMNS = ("method", "of", "wrt", "cosine", "length_ratio", "queries", "peak_mb")
 QUANTITIES = ("depth", "normal", "silhouette")
-# A step of the central differences: the decoder is linear in pieces, and smaller ones drown in rounding.
-STEP = 1e-6
+# A step of the central differences: larger ones pass from one linear piece of the decoder to the next, smaller ones
+# drown in rounding.
+STEP = 1e-7
 MEMORY_STEPS = (25, 200)
 SCAN_SAMPLES = 1000
 # Rays on which f comes this near to its minimum in another place too are left out.
@@ -273,7 +274,7 @@ def scan_minimum(field: Field, rays: Rays) -> tuple[Tensor, Tensor]:
     return lowest, inner & (value > 2e-3) & (others > value + APART)
 
 
-def golden(field: Field, rays: Rays, middle: Tensor, reach: float = 1e-4, steps: int = 26) -> tuple[Tensor, Tensor]:
+def golden(field: Field, rays: Rays, middle: Tensor, reach: float = 2e-5, steps: int = 32) -> tuple[Tensor, Tensor]:
     """Where (N,) f is smallest within `reach` of a distance, and its value there, by golden section."""
     ratio = (5**0.5 - 1) / 2
     low, high = middle - reach, middle + reach
