@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -66,6 +67,13 @@ def test_a_prior_comes_back_as_it_was_saved(tmp_path: Path) -> None:
         prior.decoder.field(prior.codes[3])(points, "march"), again.decoder.field(again.codes[3])(points, "march")
     )
     assert (again.name, again.up, again.front, again.about) == ("thing", "+y", "-z", {"steps": 3})
+    assert (again.radius, again.clamp, again.decoder.architecture) == (1 / 1.03, 0.1, ARCHITECTURES[0])
+    assert torch.equal(again.codes, prior.codes)
+    weights, found = prior.decoder.state_dict(), again.decoder.state_dict()
+    assert weights.keys() == found.keys() and all(torch.equal(weights[name], found[name]) for name in weights)
+    # The same prior is the same file, byte for byte.
+    again.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "thing.safetensors").read_bytes()
     # Up +y and front -z make +x the left: right, back, up are -x, +z, +y.
     assert again.axes().T.tolist() == [[-1, 0, 0], [0, 0, 1], [0, 1, 0]]
 
@@ -85,8 +93,32 @@ def test_damaged_priors_are_refused_by_name(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(PriorError, match=r"thing\.safetensors"):
             Prior.load(path)
-    with pytest.raises(PriorError, match="no shape prior at"):
+    with pytest.raises(PriorError, match=r"other\.safetensors cannot be used: it is missing\. Choose another"):
         Prior.load(tmp_path / "other.safetensors")
+
+
+def test_a_prior_that_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
+    path = tmp_path / "thing.safetensors"
+    prior = saved(path)
+    before = path.read_bytes()
+    for name, value, reason in (
+        ("about", {"names": "a" * (1 << 20)}, "header than 1 MiB"),
+        ("name", "two\nlines", "not printable"),
+        ("front", "-y", "not two of the axes"),
+        ("clamp", float("nan"), "no length"),
+        ("codes", torch.zeros(3, 7), r"codes are \(3, 7\)"),
+    ):
+        kept = getattr(prior, name)
+        setattr(prior, name, value)
+        with pytest.raises(PriorError, match=rf"thing\.safetensors cannot be used: .*{reason}.*\. Correct"):
+            prior.save(path)
+        setattr(prior, name, kept)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("architecture", [*ARCHITECTURES, Architecture(latent=1, widths=(1,), tanh=2)])
+def test_an_architecture_comes_back_from_json(architecture: Architecture) -> None:
+    assert Architecture.from_json(json.loads(json.dumps(architecture.to_json()))) == architecture
 
 
 def test_a_prior_with_numbers_that_are_not_finite_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from dist_engine.official import load_official
-from dist_engine.prior import PriorError
+from dist_engine.prior import Prior, PriorError
 from torch import Tensor, nn
 
 LATENT, DIMS = 5, [16, 16, 16, 16]
@@ -49,7 +49,7 @@ class Plain(nn.Module):
         return torch.tanh(x)[:, 0]
 
 
-def write(folder: Path, plain: Plain, codes: object, norm: str, prefix: str = "") -> None:
+def write(folder: Path, plain: Plain, codes: object, norm: str, prefix: str = "", legacy: bool = False) -> None:
     specs = {
         "CodeLength": LATENT,
         "ClampingDistance": 0.1,
@@ -66,8 +66,8 @@ def write(folder: Path, plain: Plain, codes: object, norm: str, prefix: str = ""
         (folder / name).mkdir(parents=True)
     (folder / "specs.json").write_text(json.dumps(specs))
     state = {prefix + name: value for name, value in plain.state_dict().items()}
-    torch.save({"epoch": 1, "model_state_dict": state}, folder / "ModelParameters" / "latest.pth")
-    torch.save({"epoch": 1, "latent_codes": codes}, folder / "LatentCodes" / "latest.pth")
+    for name, data in (("ModelParameters", {"model_state_dict": state}), ("LatentCodes", {"latent_codes": codes})):
+        torch.save({"epoch": 1} | data, folder / name / "latest.pth", _use_new_zipfile_serialization=not legacy)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
@@ -85,7 +85,7 @@ def test_every_variant_is_the_plain_network(
 ) -> None:
     plain = Plain(latent_in, xyz_in_all, use_tanh, norm)
     codes = torch.randn(3, LATENT)
-    write(tmp_path / "model", plain, codes, norm, prefix)
+    write(tmp_path / "model", plain, codes, norm, prefix, legacy=norm == "old")
     prior = load_official(tmp_path / "model")
     points = torch.rand(50, 3) * 2 - 1
     for code in codes:
@@ -99,20 +99,34 @@ def test_every_variant_is_the_plain_network(
     assert (prior.up, prior.front, prior.clamp) == ("+y", "-z", 0.1)
 
 
-@pytest.mark.parametrize("form", ["tensor", "flat", "list", "embedding"])
-def test_codes_are_read_in_every_form(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("form", ["tensor", "flat", "list", "views", "transposed", "parameter", "embedding"])
+def test_codes_are_read_in_every_form(tmp_path: Path, form: str, legacy: bool) -> None:
     codes = torch.randn(3, LATENT)
     forms = {
         "tensor": codes[:, None],
         "flat": codes,
-        "list": [code[None] for code in codes],
+        "list": [code[None].clone() for code in codes],
+        "views": list(codes),
+        "transposed": codes.T.contiguous().T,
+        "parameter": nn.Parameter(codes),
         "embedding": {"weight": codes},
     }
-    write(tmp_path / "model", Plain([2], False, False, "none"), forms[form], "none")
+    write(tmp_path / "model", Plain([2], False, False, "none"), forms[form], "none", legacy=legacy)
     (tmp_path / "model" / "names.json").write_text('["a", "b", "c"]')
     prior = load_official(tmp_path / "model")
     assert torch.equal(prior.codes, codes)
     assert prior.about["names"] == ["a", "b", "c"]
+    prior.save(tmp_path / "model.safetensors")
+    again = Prior.load(tmp_path / "model.safetensors")
+    assert torch.equal(again.codes, codes) and again.about == prior.about and again.name == "model"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_codes_of_other_precision_are_read(tmp_path: Path, dtype: torch.dtype) -> None:
+    codes = torch.randn(3, LATENT).to(dtype)
+    write(tmp_path / "model", Plain([2], False, False, "none"), codes, "none")
+    assert torch.equal(load_official(tmp_path / "model").codes, codes.float())
 
 
 class Evil:
@@ -122,13 +136,13 @@ class Evil:
 
 def test_errors_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "model"
-    with pytest.raises(PriorError, match=r"specs\.json is missing"):
+    with pytest.raises(PriorError, match=r"specs\.json cannot be used: it is missing"):
         load_official(folder)
     write(folder, Plain([2], False, False, "none"), torch.randn(3, LATENT + 1), "none")
     with pytest.raises(PriorError, match=r"LatentCodes.*no codes of length 5"):
         load_official(folder)
     torch.save({"latent_codes": Evil()}, folder / "LatentCodes" / "latest.pth")
-    with pytest.raises(PriorError, match=r"LatentCodes.*more than tensors"):
+    with pytest.raises(PriorError, match=r"LatentCodes.*more than tensors \(__builtin__ print\)"):
         load_official(folder)
     assert "run!" not in capsys.readouterr().out
     specs = json.loads((folder / "specs.json").read_text())
@@ -138,5 +152,5 @@ def test_errors_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         load_official(folder)
     specs["NetworkSpecs"]["norm_layers"] = [0]
     (folder / "specs.json").write_text(json.dumps(specs))
-    with pytest.raises(PriorError, match=r"specs\.json: layer normalisation"):
+    with pytest.raises(PriorError, match=r"specs\.json cannot be used: layer normalisation"):
         load_official(folder)

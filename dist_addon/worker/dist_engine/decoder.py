@@ -17,6 +17,9 @@ from torch import Tensor, nn
 # Larger batches fall out of the CPU's second-level cache: 16384 rows of a 6x192 network run 1.5 times slower.
 CPU_CHUNK = 2048
 GPU_CHUNK = 1 << 18
+# Far more than any DeepSDF network has: a file that asks for more is damaged.
+MOST_LAYERS = 64
+WIDEST = 4096
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,17 @@ class Architecture:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Architecture:
-        """Read what `to_json` wrote."""
-        parts = {name: tuple(int(v) for v in data[name]) for name in ("widths", "code_layers", "point_layers")}
-        return Architecture(latent=int(data["latent"]), tanh=int(data["tanh"]), **parts)
+        """Read what `to_json` wrote; raises ValueError for anything that is no such decoder."""
+        names = {"latent", "widths", "code_layers", "point_layers", "tanh"}
+        if not isinstance(data, dict) or data.keys() != names:
+            raise ValueError(f"the architecture does not say {', '.join(sorted(names))}, and these only")
+        latent, tanh, widths = data["latent"], data["tanh"], _whole_numbers(data["widths"], 1, WIDEST)
+        _whole_numbers([latent], 1, WIDEST)
+        _whole_numbers([tanh], 0, 2)
+        code_layers, point_layers = (_whole_numbers(data[n], 0, len(widths)) for n in ("code_layers", "point_layers"))
+        if not all(0 in layers and len({*layers}) == len(layers) for layers in (code_layers, point_layers)):
+            raise ValueError("the architecture's first layer must see the code and the point, and no layer twice")
+        return Architecture(latent, widths, code_layers, point_layers, tanh)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, as `Decoder.state_dict` has them."""
@@ -63,6 +74,15 @@ class Architecture:
                 found[f"layers.{index}.point"] = (width, 3)
             found[f"layers.{index}.bias"] = (width,)
         return found
+
+
+def _whole_numbers(values: Any, least: int, most: int) -> tuple[int, ...]:
+    """Values of a short list of whole numbers from `least` to `most`; raises ValueError for anything else."""
+    if not isinstance(values, (list, tuple)) or not 1 <= len(values) <= MOST_LAYERS:
+        raise ValueError(f"the architecture needs 1 to {MOST_LAYERS} layers")
+    if not all(type(value) is int and least <= value <= most for value in values):
+        raise ValueError(f"the architecture needs whole numbers from {least} to {most}")
+    return tuple(values)
 
 
 class Decoder(nn.Module):

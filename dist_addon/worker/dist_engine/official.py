@@ -6,8 +6,6 @@ with a name for each code.
 
 from __future__ import annotations
 
-import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,14 @@ import torch
 from torch import Tensor
 
 from .decoder import Architecture, Decoder
-from .prior import Prior, PriorError
+from .prior import Prior
+from .torch_file import read_tensors
+from .untrusted import MAX_BYTES, all_finite, read_file, read_json, refusing
 
 # ShapeNet's frame, which the official models were trained in.
 UP, FRONT = "+y", "-z"
+LARGEST_JSON = 1 << 20
+REMEDY = "Choose the folder of a DeepSDF checkpoint (specs.json, ModelParameters, LatentCodes), or save it there again."
 
 
 def load_official(folder: Path) -> Prior:
@@ -39,71 +41,86 @@ def load_official(folder: Path) -> Prior:
     PriorError
         A file is missing, damaged, holds objects other than tensors, or describes another network.
     """
-    specs_file, weights_file, codes_file = (
-        folder / "specs.json",
-        folder / "ModelParameters" / "latest.pth",
-        folder / "LatentCodes" / "latest.pth",
-    )
-    specs = _read_json(specs_file)
-    try:
-        latent, network = int(specs["CodeLength"]), dict(specs["NetworkSpecs"])
-        widths = [int(width) for width in network["dims"]]
-        joins = [int(layer) for layer in network.get("latent_in") or ()]
+    specs_file, names_file = folder / "specs.json", folder / "names.json"
+    weights_file, codes_file = folder / "ModelParameters" / "latest.pth", folder / "LatentCodes" / "latest.pth"
+    with refusing(specs_file, REMEDY):
+        specs = read_json(read_file(specs_file, LARGEST_JSON))
+        architecture, about = _architecture(specs), _about(specs)
         clamp = float(specs.get("ClampingDistance", 0.1))
-    except (KeyError, TypeError, ValueError) as error:
-        raise PriorError(f"{specs_file} does not describe a DeepSDF network: {error!r}.") from error
+    with refusing(weights_file, REMEDY):
+        decoder = _decoder(architecture, read_tensors(read_file(weights_file)))
+    with refusing(codes_file, REMEDY):
+        codes = _codes(read_tensors(read_file(codes_file)), architecture.latent)
+    if names_file.exists():
+        with refusing(names_file, "Correct or delete it."):
+            about["names"] = names = read_json(read_file(names_file, LARGEST_JSON))
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise ValueError("it is no list of texts")
+            if len(names) != len(codes):
+                raise ValueError(f"it names {len(names)} codes; there are {len(codes)}")
+    with refusing(folder, "Rename it, or correct its specs.json."):
+        return Prior(folder.resolve().name, decoder.eval(), codes, up=UP, front=FRONT, clamp=clamp, about=about)
+
+
+def _architecture(specs: Any) -> Architecture:
+    network, latent = specs["NetworkSpecs"], specs["CodeLength"]
+    if specs.get("NetworkArch", "deep_sdf_decoder") != "deep_sdf_decoder":
+        raise ValueError("it describes another network than deep_sdf_decoder")
     if network.get("norm_layers") and not network.get("weight_norm", False):
-        raise PriorError(f"{specs_file}: layer normalisation (weight_norm false with norm_layers) is not supported.")
+        raise ValueError("layer normalisation (weight_norm false with norm_layers) is not supported")
+    widths, joins = list(network["dims"]), list(network.get("latent_in") or ())
+    if not all(type(layer) is int and 1 <= layer <= len(widths) for layer in joins):
+        raise ValueError("latent_in names a layer that there is not")
     everywhere = range(1, len(widths) + 1) if network.get("xyz_in_all") else ()
     # A layer before one that sees its input again leaves room for it, so that all inputs are as wide as `dims` says.
     for layer in {*joins, *everywhere}:
         widths[layer - 1] -= latent + 3 if layer in joins else 3
-    architecture = Architecture(
-        latent=latent,
-        widths=tuple(widths),
-        code_layers=(0, *joins),
-        point_layers=(0, *sorted({*joins, *everywhere})),
-        tanh=2 if network.get("use_tanh") else 1,
+    return Architecture.from_json(
+        {
+            "latent": latent,
+            "widths": widths,
+            "code_layers": [0, *joins],
+            "point_layers": [0, *sorted({*joins, *everywhere})],
+            "tanh": 2 if network.get("use_tanh") else 1,
+        }
     )
-    weights = _read_tensors(weights_file)
-    state = weights.get("model_state_dict", weights) if isinstance(weights, dict) else weights
-    decoder = _decoder(weights_file, architecture, state)
-    codes = _codes(codes_file, _read_tensors(codes_file), latent)
-    about: dict[str, Any] = {"description": specs.get("Description", "")}
-    if (folder / "names.json").is_file():
-        about["names"] = [str(name) for name in _read_json(folder / "names.json")]
-        if len(about["names"]) != len(codes):
-            raise PriorError(f"{folder / 'names.json'} names {len(about['names'])} codes; there are {len(codes)}.")
-    return Prior(folder.name, decoder.eval(), codes, up=UP, front=FRONT, clamp=clamp, about=about)
 
 
-def _decoder(file: Path, architecture: Architecture, state: Any) -> Decoder:
+def _about(specs: dict[str, Any]) -> dict[str, Any]:
+    description = specs.get("Description", "")
+    lines = description if isinstance(description, list) else [description]
+    return {
+        "description": " ".join(line for line in lines if isinstance(line, str))[:1000],
+        "trained": "imported from a DeepSDF checkpoint",
+        "licence": "unknown: the checkpoint does not say",
+    }
+
+
+def _decoder(architecture: Architecture, data: Any) -> Decoder:
     """Cut the official layers, which see hidden | code | point side by side, into this decoder's parts."""
+    state = data.get("model_state_dict", data) if isinstance(data, dict) else data
     if not isinstance(state, dict):
-        raise PriorError(f"{file} holds no weights by name.")
+        raise ValueError("it holds no weights by name")
     state = {str(name).removeprefix("module."): value for name, value in state.items()}
-    decoder = Decoder(architecture)
-    shapes, used = architecture.shapes(), set[str]()
+    shapes, used, pieces = architecture.shapes(), set[str](), dict[str, Tensor]()
     for index in range(len(architecture.widths) + 1):
-        weight, bias, names = _layer(file, state, f"lin{index}")
-        used |= names
         parts = [part for part in ("hidden", "code", "point") if f"layers.{index}.{part}" in shapes]
         # The first layer's input is code | point; the point is always last.
         columns = [shapes[f"layers.{index}.{part}"][1] for part in parts]
         rows = shapes[f"layers.{index}.bias"][0]
-        if tuple(weight.shape) != (rows, sum(columns)) or tuple(bias.shape) != (rows,):
-            raise PriorError(
-                f"{file}: lin{index} is {tuple(weight.shape)} with a bias of {tuple(bias.shape)}; specs.json asks for "
-                f"{(rows, sum(columns))}."
-            )
-        pieces = dict(zip(parts, weight.split(columns, 1), strict=True)) | {"bias": bias}
-        decoder.load_state_dict({f"layers.{index}.{part}": piece for part, piece in pieces.items()}, strict=False)
+        weight, bias, names = _layer(state, f"lin{index}", rows, sum(columns))
+        used |= names
+        for part, piece in zip(parts, weight.split(columns, 1), strict=True):
+            pieces[f"layers.{index}.{part}"] = piece
+        pieces[f"layers.{index}.bias"] = bias
     if odd := sorted(state.keys() - used):
-        raise PriorError(f"{file} holds weights of another network: {', '.join(odd[:4])}.")
+        raise ValueError(f"it holds weights of another network: {', '.join(name[:40] for name in odd[:4])}")
+    decoder = Decoder(architecture)
+    decoder.load_state_dict(pieces)
     return decoder
 
 
-def _layer(file: Path, state: dict[str, Any], name: str) -> tuple[Tensor, Tensor, set[str]]:
+def _layer(state: dict[str, Any], name: str, rows: int, columns: int) -> tuple[Tensor, Tensor, set[str]]:
     """Weight and bias of a layer, weight norm (old or new names) multiplied out, and the names that were used."""
     forms = (
         (f"{name}.weight",),
@@ -113,46 +130,34 @@ def _layer(file: Path, state: dict[str, Any], name: str) -> tuple[Tensor, Tensor
     for names in forms:
         used = {*names, f"{name}.bias"}
         if used <= state.keys():
-            parts = [state[key] for key in (*names, f"{name}.bias")]
-            if not all(isinstance(part, Tensor) and part.isfinite().all() for part in parts):
-                raise PriorError(f"{file}: {name} holds something else than finite numbers.")
-            *weight, bias = (part.double() for part in parts)
-            if len(weight) == 2:
-                scale, direction = weight
-                weight = [direction * (scale.reshape(-1, 1) / direction.norm(dim=1, keepdim=True))]
-            return weight[0].float(), bias.float(), used
-    raise PriorError(f"{file} lacks the weights of {name}, which specs.json asks for.")
+            *scale, weight, bias = found = [state[key] for key in (*names, f"{name}.bias")]
+            if not all(isinstance(part, Tensor) for part in found):
+                raise ValueError(f"{name} holds something else than numbers")
+            if weight.shape != (rows, columns) or bias.shape != (rows,) or any(g.shape != (rows, 1) for g in scale):
+                raise ValueError(
+                    f"{name} is {[tuple(part.shape) for part in found]}; specs.json asks for {(rows, columns)}"
+                )
+            if scale:
+                weight = weight * (scale[0] / weight.norm(dim=1, keepdim=True, dtype=torch.float64)).float()
+            weight, bias = weight.float(), bias.float()
+            if not (all_finite(weight) and all_finite(bias)):
+                raise ValueError(f"{name} holds numbers that are not finite")
+            return weight, bias, used
+    raise ValueError(f"it lacks the weights of {name}, which specs.json asks for")
 
 
-def _codes(file: Path, data: Any, latent: int) -> Tensor:
+def _codes(data: Any, latent: int) -> Tensor:
     """Codes (N, latent) from a tensor, a list of tensors or an embedding's state dict."""
-    if isinstance(data, dict) and "latent_codes" in data:
-        data = data["latent_codes"]
-    if isinstance(data, dict) and "weight" in data:
-        data = data["weight"]
-    if isinstance(data, (list, tuple)) and data and all(isinstance(code, Tensor) for code in data):
-        data = torch.stack([code.reshape(-1) for code in data]) if len({c.numel() for c in data}) == 1 else None
-    if not isinstance(data, Tensor) or data.numel() == 0 or data.shape[-1] != latent or data.numel() % latent:
-        raise PriorError(f"{file} holds no codes of length {latent} (a tensor, a list of them or an embedding).")
-    codes = data.reshape(-1, latent).float().contiguous()
-    if not codes.isfinite().all():
-        raise PriorError(f"{file}: the codes hold numbers that are not finite.")
-    return codes
-
-
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise PriorError(f"{file} is missing: choose the folder of a DeepSDF checkpoint.") from error
-    except (OSError, ValueError) as error:
-        raise PriorError(f"{file} cannot be read: {error}") from error
-
-
-def _read_tensors(file: Path) -> Any:
-    if not file.is_file():
-        raise PriorError(f"{file} is missing: choose the folder of a DeepSDF checkpoint.")
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise PriorError(f"{file} is damaged or holds more than tensors: {error}") from error
+    for name in ("latent_codes", "weight"):
+        if isinstance(data, dict) and name in data:
+            data = data[name]
+    # The same code may stand in a list any number of times.
+    if isinstance(data, (list, tuple)) and 0 < len(data) <= MAX_BYTES // (4 * latent):
+        codes = [code.reshape(-1) for code in data if isinstance(code, Tensor) and code.numel() == latent]
+        data = torch.stack(codes) if len(codes) == len(data) else None
+    if not isinstance(data, Tensor) or data.shape[-1:] != (latent,):
+        raise ValueError(f"it holds no codes of length {latent} (a tensor, a list of them or an embedding)")
+    table = data.reshape(-1, latent).float().contiguous()
+    if not all_finite(table):
+        raise ValueError("the codes hold numbers that are not finite")
+    return table

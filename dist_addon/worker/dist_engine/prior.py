@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from .decoder import Architecture, Decoder
+from .untrusted import MAX_BYTES, PriorError, all_finite, read_file, read_json, refusing
+
+__all__ = ["Prior", "PriorError", "axis_vector", "seal"]
 
 FORMAT = "dist-prior"
 FORMAT_VERSION = 1
-MAX_BYTES = 1 << 30
-
-
-class PriorError(ValueError):
-    """A prior file that cannot be used; the message names the file and the remedy."""
+MAX_HEADER = 1 << 20
+AXES = ("+x", "-x", "+y", "-y", "+z", "-z")
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Prior:
         The class of shapes, as a person calls it: ``table``.
     decoder : Decoder
     codes : (N, latent) tensor
-        The training shapes' codes.
+        The training shapes' codes; their mean and spread are computed from them where they are needed.
     up, front : str
         Axes of the object frame, ``+x`` ... ``-z``: where a shape's top is and where its front looks.
     radius : float
@@ -43,6 +44,11 @@ class Prior:
         Distances were clamped to this in training; f saturates there.
     about : dict
         How it was trained, its licence.
+
+    Raises
+    ------
+    ValueError
+        The name, an axis, the radius, the clamp or the codes' shape makes no sense.
     """
 
     name: str
@@ -53,6 +59,22 @@ class Prior:
     radius: float = 1 / 1.03
     clamp: float = 0.1
     about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError where an attribute makes no sense."""
+        if not (0 < len(self.name) <= 100 and self.name.isprintable()):
+            raise ValueError("its name is empty, longer than 100 characters or not printable")
+        if self.up not in AXES or self.front not in AXES or self.up[1] == self.front[1]:
+            raise ValueError(
+                f"up “{self.up:.20}” and front “{self.front:.20}” are not two of the axes {' '.join(AXES)}"
+            )
+        if not 0 < self.radius < math.inf or not self.clamp > 0:
+            raise ValueError(f"its radius {self.radius} or its clamp {self.clamp} is no length")
+        if self.codes.dim() != 2 or len(self.codes) == 0 or self.codes.shape[1] != self.decoder.architecture.latent:
+            raise ValueError(f"its codes are {tuple(self.codes.shape)}; the decoder takes any number of one length")
 
     @property
     def mean(self) -> Tensor:
@@ -83,7 +105,13 @@ class Prior:
         return self
 
     def save(self, path: Path) -> None:
-        """Write the file beside `path` and move it into place."""
+        """Write the file beside `path` and move it into place.
+
+        Raises
+        ------
+        PriorError
+            An attribute makes no sense, or the file would be larger than `load` takes.
+        """
         metadata = {
             "format": FORMAT,
             "version": str(FORMAT_VERSION),
@@ -96,75 +124,98 @@ class Prior:
             "about": json.dumps(self.about),
         }
         tensors = {f"decoder.{k}": v for k, v in self.decoder.state_dict().items()} | {"codes": self.codes}
+        plain = {k: v.detach().float().cpu().contiguous() for k, v in tensors.items()}
+        with refusing(path, "Correct what it says about itself, or train fewer or smaller layers."):
+            self.check()
+            content = seal(safetensors.torch.save(plain, metadata))
+            _split(content)
         beside = path.with_name(path.name + ".part")
-        save_file({k: v.detach().float().cpu().contiguous() for k, v in tensors.items()}, beside, metadata)
+        beside.write_bytes(content)
         beside.replace(path)
 
     @staticmethod
     def load(path: Path) -> Prior:
-        """Read a prior; every name, shape and type is checked before any weight is read.
+        """Read a prior; sizes, checksum, every name, shape and type are checked before any weight is taken out.
 
         Raises
         ------
         PriorError
             The file is missing, damaged, too large, of another kind or version, or holds numbers that are not finite.
         """
-        if not path.is_file():
-            raise PriorError(f"There is no shape prior at {path}: choose another, or train one.")
-        if path.stat().st_size > MAX_BYTES:
-            raise PriorError(f"{path} is larger than {MAX_BYTES >> 20} MiB: that is no prior of this add-on.")
-        try:
-            with safe_open(path, framework="pt") as file:
-                return _read(path, file)
-        except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
-            if isinstance(error, PriorError):
-                raise
-            raise PriorError(f"{path} is no shape prior of this add-on, or is damaged: {error}") from error
+        with refusing(path, "Choose another shape prior, or train or import it again."):
+            return _read(read_file(path))
 
 
 def axis_vector(name: str) -> np.ndarray:
     """Unit vector (3,) of an axis name such as ``-y``."""
-    if len(name) != 2 or name[0] not in "+-" or name[1] not in "xyz":
-        raise PriorError(f"“{name}” is no axis: expected one of +x -x +y -y +z -z.")
     return np.eye(3)["xyz".index(name[1])] * (1.0 if name[0] == "+" else -1.0)
 
 
-def _read(path: Path, file: Any) -> Prior:
-    metadata = file.metadata() or {}
+def seal(content: bytes) -> bytes:
+    """Put a checksum of all the rest of a safetensors file into its metadata, and these in an order of their own."""
+    header, data = _split(content)
+    header["__metadata__"]["sha256"] = _checksum(header, data)
+    text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def _checksum(header: dict[str, Any], data: memoryview) -> str:
+    rest = {name: value for name, value in header["__metadata__"].items() if name != "sha256"}
+    digest = hashlib.sha256(json.dumps(header | {"__metadata__": rest}, sort_keys=True).encode())
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def _split(content: bytes) -> tuple[dict[str, Any], memoryview]:
+    """Header and data of a safetensors file: the header's length in 8 bytes, the header in JSON, the data."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) > MAX_BYTES or length > MAX_HEADER:
+        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB, or its header than {MAX_HEADER >> 20} MiB")
+    if not 0 < length <= len(content) - 8:
+        raise ValueError("it is cut off, or no safetensors file")
+    header = read_json(content[8 : 8 + length])
+    if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
+        raise ValueError("its header does not say what it is")
+    return header, memoryview(content)[8 + length :]
+
+
+def _read(content: bytes) -> Prior:
+    header, data = _split(content)
+    metadata = header["__metadata__"]
     if metadata.get("format") != FORMAT or metadata.get("version") != str(FORMAT_VERSION):
-        raise PriorError(f"{path} is not a “{FORMAT}” file of version {FORMAT_VERSION}: train or import it again.")
-    architecture = Architecture.from_json(json.loads(metadata["architecture"]))
-    expected: dict[str, tuple[int, ...]] = {f"decoder.{k}": v for k, v in architecture.shapes().items()}
-    names = set(file.keys())
-    if names != expected.keys() | {"codes"}:
-        odd = sorted(names ^ (expected.keys() | {"codes"}))
-        raise PriorError(f"{path} lacks weights or has unknown ones: {', '.join(odd[:4])}.")
-    for name, shape in expected.items():
-        _check_tensor(path, file, name, shape)
-    count = file.get_slice("codes").get_shape()[0]
-    _check_tensor(path, file, "codes", (count, architecture.latent))
-    decoder = Decoder(architecture)
-    tensors = {name: file.get_tensor(name) for name in names}
+        raise ValueError(f"it is not a “{FORMAT}” file of version {FORMAT_VERSION}")
+    if metadata.get("sha256") != _checksum(header, data):
+        raise ValueError("it is damaged: its checksum does not fit")
+    if lacking := {"name", "up", "front", "radius", "clamp", "architecture", "about"} - metadata.keys():
+        raise ValueError(f"its header lacks {', '.join(sorted(lacking))}")
+    architecture = Architecture.from_json(read_json(metadata["architecture"]))
+    shapes = {f"decoder.{name}": list(shape) for name, shape in architecture.shapes().items()}
+    if odd := sorted((shapes.keys() | {"codes", "__metadata__"}) ^ header.keys()):
+        raise ValueError(f"it lacks weights or has unknown ones: {', '.join(name[:40] for name in odd[:4])}")
+    shapes["codes"] = [header["codes"]["shape"][0], architecture.latent]
+    for name, shape in shapes.items():
+        found = header[name]
+        if found["dtype"] != "F32" or found["shape"] != shape:
+            raise ValueError(f"{name} is {found['dtype']!r:.20} {found['shape']!r:.60}; expected F32 {shape}")
+    # Refuses offsets that do not fit the shapes and the data.
+    tensors = safetensors.torch.load(content)
     for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise PriorError(f"{path}: {name} holds numbers that are not finite.")
-    decoder.load_state_dict({name.removeprefix("decoder."): tensors[name] for name in expected})
-    prior = Prior(
+        if not all_finite(tensor):
+            raise ValueError(f"{name} holds numbers that are not finite")
+    about = read_json(metadata["about"])
+    if not isinstance(about, dict):
+        raise ValueError("what it says about itself is no JSON object")
+    codes = tensors.pop("codes")
+    decoder = Decoder(architecture)
+    decoder.load_state_dict({name.removeprefix("decoder."): tensor for name, tensor in tensors.items()})
+    return Prior(
         name=metadata["name"],
         decoder=decoder.eval(),
-        codes=tensors["codes"],
+        codes=codes,
         up=metadata["up"],
         front=metadata["front"],
         radius=float(metadata["radius"]),
         clamp=float(metadata["clamp"]),
-        about=json.loads(metadata["about"]),
+        about=about,
     )
-    if abs(float(np.dot(axis_vector(prior.up), axis_vector(prior.front)))) > 0.5:
-        raise PriorError(f"{path}: up {prior.up} and front {prior.front} are the same axis.")
-    return prior
-
-
-def _check_tensor(path: Path, file: Any, name: str, shape: tuple[int, ...]) -> None:
-    piece = file.get_slice(name)
-    if tuple(piece.get_shape()) != shape or piece.get_dtype() != "F32":
-        raise PriorError(f"{path}: {name} is {piece.get_dtype()} {piece.get_shape()}; expected F32 {list(shape)}.")
