@@ -1,19 +1,23 @@
-"""Every named strategy on shapes with exact distances."""
+"""Every named strategy on shapes with exact distances, from nothing and with a memory of the last frame."""
+
+import math
 
 import pytest
 import torch
-from dist_engine.tracing.lattice import Lattice
+from dist_engine.tracing.memory import Memory
+from dist_engine.tracing.models import OLDEST
 from dist_engine.tracing.picture import Picture
 from dist_engine.tracing.strategies import STRATEGIES, normals, trace_picture
 
-from blender_tests.engine.closed_forms import Box, PlateAndBall, Sphere
+from blender_tests.engine.closed_forms import BallBeforeWall, Box, Bud, ClosedForm, PlateAndBall, Sphere
 from blender_tests.engine.test_tracing import box_depth, camera, identity, sphere_depth
 
 FAST = [name for name in STRATEGIES if name != "naive"]
 
 
-def picture(size: int = 64, turned: bool = False) -> Picture:
+def picture(size: int = 64, turned: bool = False, turn: float = 0.0) -> Picture:
     place = identity().moved(torch.tensor([0.0, 0.3, 0.5, 0.2, 0.02, 0.05, -0.03])) if turned else identity()
+    place = place.moved(torch.tensor([0.0, 0.0, turn, 0.0, turn / 4, 0.0, 0.0]))
     return Picture(camera(focal=60.0 * size / 64, size=size), 0, place, size, size)
 
 
@@ -101,28 +105,87 @@ def test_the_threshold_is_each_pixels_own_by_default() -> None:
     assert (trace.value.abs() <= image.rays().threshold())[trace.hit].all()
 
 
-def test_a_second_view_shares_the_lattice() -> None:
-    sphere = Sphere(torch.tensor([0.6]))
-    lattice = Lattice(sphere)
-    trace_picture(sphere, picture(), "grid", lattice=lattice)
-    first = sphere.counter["grid"]
-    trace_picture(sphere, picture(), "grid", lattice=lattice)
-    assert sphere.counter["grid"] == first
+def queries(field: ClosedForm) -> int:
+    return sum(field.counter.values())
 
 
-def test_a_lattice_follows_the_code() -> None:
-    sphere = Sphere(torch.tensor([0.6]))
-    lattice, image = Lattice(sphere), picture()
-    trace_picture(sphere, image, "grid", lattice=lattice)
+def test_a_camera_that_moves_reuses_the_lattice() -> None:
+    sphere, memory = Sphere(torch.tensor([0.6])), Memory()
+    trace_picture(sphere, picture(), memory=memory)
     whole = sphere.counter["grid"]
-    for step in range(1, 13):
-        sphere = Sphere(torch.tensor([0.6 - 2e-3 * step]))
-        lattice.update(sphere)
-        trace = trace_picture(sphere, image, "grid", threshold=5e-5, lattice=lattice)
-        assert sphere.counter["grid"] < whole / 2
-    truth = sphere_depth(image.rays(), 0.576)
-    assert (trace.hit != truth.isfinite()).sum() <= 4
-    assert (trace.distance - truth)[trace.hit & truth.isfinite()].abs().max() < 2e-3
+    for step in range(1, 6):
+        moved = picture(turn=0.02 * step)
+        trace = trace_picture(sphere, moved, threshold=5e-5, memory=memory)
+        truth = sphere_depth(moved.rays(), 0.6)
+        assert (trace.hit != truth.isfinite()).sum() <= 4
+        assert (trace.distance - truth)[trace.hit & truth.isfinite()].abs().max() < 2e-3
+    assert sphere.counter["grid"] < 1.1 * whole
+
+
+def test_the_same_frame_again_costs_hardly_anything() -> None:
+    sphere, memory = Sphere(torch.tensor([0.6])), Memory()
+    for _ in range(2):
+        trace_picture(sphere, picture(), memory=memory)
+    before = queries(sphere)
+    trace_picture(sphere, picture(), memory=memory)
+    assert queries(sphere) < 1.03 * before
+
+
+def test_many_steps_of_the_code_do_not_drift() -> None:
+    image, memory, asked = picture(turned=True), Memory(), []
+    for step in range(16):
+        half = torch.tensor([0.5 - 4e-3 * step, 0.3 + 2e-3 * step, 0.4 + 8e-3 * math.sin(step / 3)])
+        box = Box(half)
+        trace = trace_picture(box, image, threshold=5e-5, memory=memory)
+        asked.append(queries(box))
+        truth = box_depth(image.rays(), half)
+        assert (trace.hit != truth.isfinite()).sum() <= 40
+        off = (trace.distance - truth)[trace.hit & truth.isfinite()].abs()
+        assert off.mean() < 5e-5
+        assert off.quantile(0.99) < 5e-4
+        assert (off > 1e-2).sum() == 0
+    assert max(asked[2:]) < asked[0] / 2
+
+
+def test_a_ball_that_moves_across_is_followed() -> None:
+    """Its depth bends with the code, and what it hides and bares changes with each step."""
+    image, memory = picture(), Memory()
+    for step in range(9):
+        shape = BallBeforeWall(torch.tensor([-0.15 + 0.03 * step]))
+        trace = trace_picture(shape, image, threshold=5e-5, memory=memory)
+    truth = trace_picture(shape, image, "dynamic", threshold=1e-5, steps=200)
+    assert (trace.hit != truth.hit).sum() <= 10
+    assert ((trace.distance - truth.distance)[trace.hit & truth.hit].abs() > 1e-2).sum() <= 2
+
+
+def test_a_thin_plate_that_grows_from_nothing_is_found_at_once() -> None:
+    image, memory = picture(size=96), Memory()
+    for half_thickness in (-0.004, -0.002, 0.002, 0.004):
+        shape = PlateAndBall(torch.tensor([half_thickness]))
+        trace = trace_picture(shape, image, threshold=5e-5, memory=memory)
+    truth = trace_picture(shape, image, "dynamic", threshold=1e-5, steps=200)
+    assert (trace.hit != truth.hit).sum() <= 4
+    assert ((trace.distance - truth.distance)[trace.hit & truth.hit].abs() > 1e-2).sum() <= 2
+
+
+def test_what_no_derivative_foretold_is_found_within_a_bounded_number_of_steps() -> None:
+    image, memory = picture(), Memory()
+    for code in (-0.02, -0.01, *torch.linspace(0.15, 0.15 + 1e-4 * OLDEST, OLDEST + 1).tolist()):
+        trace = trace_picture(Bud(torch.tensor([code])), image, threshold=5e-5, memory=memory)
+    truth = trace_picture(Bud(torch.tensor([code])), image, "dynamic", threshold=1e-5, steps=200)
+    without = trace_picture(Bud(torch.tensor([-0.01])), image, "dynamic", threshold=1e-5, steps=200)
+    assert (truth.hit & ~without.hit).sum() > 25
+    assert (trace.hit != truth.hit).sum() <= 4
+    assert ((trace.distance - truth.distance)[trace.hit & truth.hit].abs() > 1e-2).sum() == 0
+
+
+def test_another_shape_altogether_is_traced_anew() -> None:
+    image, memory = picture(turned=True), Memory()
+    for half in ([0.5, 0.3, 0.4], [0.5, 0.301, 0.4], [0.2, 0.5, 0.1]):
+        trace = trace_picture(Box(torch.tensor(half)), image, threshold=5e-5, memory=memory)
+    fresh = trace_picture(Box(torch.tensor(half)), image, threshold=5e-5)
+    assert (trace.hit != fresh.hit).sum() <= 2
+    assert (trace.distance - fresh.distance)[trace.hit & fresh.hit].abs().max() < 1e-3
 
 
 def test_unknown_strategies_are_refused_by_name() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from dist_engine.tracing.march import Trace
+from dist_engine.tracing.memory import Memory
 from dist_engine.tracing.strategies import STRATEGIES, normals, trace_picture
 from PIL import Image
 
+from . import walk
 from .cases import Case, add_arguments, load_case
 from .truth import truth
 
@@ -29,6 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threshold", type=float, default=5e-5, metavar="X", help="on |f|; 0: from the camera")
     parser.add_argument("--steps", type=int, default=50, metavar="N")
+    parser.add_argument(
+        "--warm", type=int, default=0, metavar="N", help="then N steps of the code, and N of the camera, with a memory"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, metavar="DIR", help="draw depth, normals, errors and queries here")
 
@@ -36,27 +42,85 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
     case = load_case(options)
-    true = truth(case.prior.decoder, case.code, case.picture.rays(), CACHE)
-    seen = int(true.isfinite().sum())
+    rows = cold(case, options, "")
+    if options.warm:
+        for name, frames in (("code", moved_codes(case, options.warm)), ("camera", moved_cameras(case, options.warm))):
+            rows.append(warm(frames, options, name))
+            rows += cold(frames[-1], options, f" after {name} steps")
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def cold(case: Case, options: argparse.Namespace, suffix: str) -> list[dict[str, Any]]:
+    """One row a strategy, each from nothing."""
+    true = case_truth(case)
     meets = case.picture.rays()
     entering = int((meets.near < meets.far).sum())
-    print(f"{case.title}: {entering} rays meet the unit sphere, {seen} the surface")
-    rows = []
+    print(f"{case.title}: {entering} rays meet the unit sphere, {int(true.isfinite().sum())} the surface")
     print("  ".join(f"{column:>14}" for column in COLUMNS))
+    rows = []
     for strategy in options.strategies.split(","):
         field = case.field()
         began = time.perf_counter()
         trace = trace_picture(field, case.picture, strategy, threshold=options.threshold or None, steps=options.steps)
         seconds = time.perf_counter() - began
-        row = {"strategy": strategy, "queries": sum(field.counter.values()), "seconds": round(seconds, 3)}
-        row |= errors(trace, true) | {"purposes": dict(field.counter)}
-        rows.append(row)
-        print("  ".join(f"{_short(row[column]):>14}" for column in COLUMNS), dict(field.counter), flush=True)
+        row = {"strategy": strategy + suffix, "queries": sum(field.counter.values()), "seconds": round(seconds, 3)}
+        rows.append(row | errors(trace, true) | {"purposes": dict(field.counter)})
+        show(rows[-1])
         if options.out:
-            draw(options.out, case, strategy, trace, true)
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+            draw(options.out, case, strategy + suffix.replace(" ", "_"), trace, true)
+    return rows
+
+
+def warm(frames: list[Case], options: argparse.Namespace, name: str) -> dict[str, Any]:
+    """One row for a sequence: mean queries and seconds of the frames after the first, errors of the last."""
+    memory, queries, moves = Memory(), [], []
+    before: Trace | None = None
+    began = time.perf_counter()
+    for case in frames:
+        field = case.field()
+        trace = trace_picture(field, case.picture, threshold=options.threshold or None, memory=memory)
+        queries.append(sum(field.counter.values()))
+        if before is None:
+            began = time.perf_counter()
+        else:
+            both = trace.hit & before.hit
+            moves.append(float((trace.distance - before.distance)[both].abs().median()))
+        before = trace
+    seconds = (time.perf_counter() - began) / max(1, len(frames) - 1)
+    row = {
+        "strategy": f"grid, warm, {name}",
+        "queries": round(float(np.mean(queries[1:]))),
+        "seconds": round(seconds, 3),
+    }
+    row |= errors(trace, case_truth(frames[-1])) | {"purposes": dict(field.counter)}
+    row |= {"steps": len(frames) - 1, "moved": float(np.mean(moves)), "queries_cold": queries[0]}
+    row |= {"queries_first": queries[1], "queries_last": queries[-1], "queries_max": max(queries[1:])}
+    print(f"{len(frames) - 1} steps of the {name}; depth moved by {row['moved']:.2e} a step (median over the pixels)")
+    show(row)
+    print("  queries: " + ", ".join(f"{key[8:]} {row[key]:,}" for key in row if key.startswith("queries_")))
+    return row
+
+
+def moved_codes(case: Case, steps: int) -> list[Case]:
+    """The case and what becomes of it when the code walks."""
+    return [case, *(replace(case, title=f"{case.title}, moved", code=code) for code in walk.codes(case, steps))]
+
+
+def moved_cameras(case: Case, steps: int) -> list[Case]:
+    """The case and what becomes of it when the camera moves."""
+    return [case, *(replace(case, title=f"{case.title}, moved", picture=p) for p in walk.pictures(case, steps))]
+
+
+def case_truth(case: Case) -> torch.Tensor:
+    """Distances (N,) by brute force, NaN where a ray meets nothing."""
+    return truth(case.prior.decoder, case.code, case.picture.rays(), CACHE)
+
+
+def show(row: dict[str, Any]) -> None:
+    """Print a row of the table."""
+    print("  ".join(f"{_short(row[column]):>14}" for column in COLUMNS), row["purposes"], flush=True)
 
 
 def errors(trace: Trace, true: torch.Tensor) -> dict[str, Any]:

@@ -4,28 +4,29 @@
 2. Rays that surely hit: solve every fourth pixel, predict the correction ``distance - root of g`` of the pixels between
    from their neighbours', check every second pixel with one query, and the rest only where a check failed nearby.
 3. Rays on which g dips into its own error: search that stretch for the first root, or scan on behind it.
+
+With a `Memory`, the lattice's samples follow the code, and in step 2 so do rays that hit in the last frame: each that
+was asked has a model of its depth. It is believed while the interpolant, which knows the whole shape, says that the ray
+still hits thereabouts; beside edges, and where the two part, the ray is asked again.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..decoder import Field
-from .lattice import Lattice, Level
+from .lattice import Lattice
 from .march import March, Probe, Trace
+from .memory import Memory, View
 from .picture import Picture
 from .rays import Rays
+from .samples import position
+from .scan import DOUBT, DOUBTFUL, SURE, Scan, scan
 
-# Samples of the interpolant are never closer than this (of the finest cell).
-NEAREST = 0.3
-# The interpolant may be off by this much more than its error estimate.
-DOUBT = 1.3
-# Longest stretch (in the sphere's units) in doubt that is searched at a time, and its samples.
-STRETCH, SAMPLES = 0.08, 25
+# Samples of a stretch in doubt.
+SAMPLES = 25
 # How much faster f may change along a ray than the interpolant does.
 DEVIATION = 0.35
 # Queries to one stretch, and stretches to one ray.
@@ -36,116 +37,39 @@ SMOOTH, CALM = 2e-4, 3e-4
 # How far off the slope of f along a ray is at most, taken from the interpolant, where it is smooth.
 SLOPE_ERROR = 0.1
 SOLVE_STEPS = 10
-
-MISS, DOUBTFUL, SURE = 0, 1, 2
-
-
-@dataclass
-class Scan:
-    """What the interpolant g shows along N rays.
-
-    Attributes
-    ----------
-    kind : (N,) tensor
-        `SURE`: g falls through zero by more than its error, swiftly and without turning back; `DOUBTFUL`: there is a
-        stretch in which f may or may not reach zero; `MISS`: neither.
-    outside : (N,) tensor
-        Distance of the last sample that was surely outside: where the stretch begins.
-    behind : (N,) tensor
-        Where it ends.
-    root, slope : (N,) tensors
-        First root of g on a sure ray and the derivative of g along the ray there.
-    lowest, lowest_at : (N,) tensors
-        Smallest |g| and where it is.
-    """
-
-    kind: Tensor
-    outside: Tensor
-    behind: Tensor
-    root: Tensor
-    slope: Tensor
-    lowest: Tensor
-    lowest_at: Tensor
-
-
-def scan(lattice: Level, rays: Rays, start: Tensor) -> Scan:
-    """Walk along the interpolant from `start` (N,) to its first root or doubtful stretch; asks the decoder nothing."""
-    count, nearest = len(rays), NEAREST * 2 / lattice.side
-    kind = torch.zeros(count, dtype=torch.long, device=start.device)
-    outside, behind, above, below = (start.clone() for _ in range(4))
-    lowest, lowest_at = torch.full_like(start, float("inf")), start.clone()
-    active = (start < rays.far).nonzero()[:, 0]
-    t, now = start[active], rays[active]
-    last = torch.full_like(t, float("inf"))
-    was_low = turned = torch.zeros_like(t, dtype=torch.bool)
-    while len(active):
-        g, error = lattice.at(now.at(t))
-        error = DOUBT * error
-        closer = g.abs() < lowest[active]
-        lowest[active[closer]], lowest_at[active[closer]] = g[closer].abs(), t[closer]
-        above[active[g > 0]], below[active] = t[g > 0], t
-        low, inside = g < error, g < -error
-        turned = was_low & (turned | (g > last))
-        long = t - outside[active] > STRETCH
-        doubtful = (was_low & ~low) | (low & long) | (inside & (turned | long))
-        sure = inside & ~doubtful
-        kind[active[sure]], kind[active[doubtful]] = SURE, DOUBTFUL
-        behind[active[doubtful]] = t[doubtful]
-        calm = ~low & ~doubtful
-        outside[active[calm]] = t[calm]
-        step = (0.9 * (g - error)).clamp(min=nearest)
-        going = ~inside & ~doubtful & (t + step < now.far)
-        last, was_low, turned = g[going], low[going], turned[going]
-        active, t = active[going], (t + step)[going]
-        now = rays[active]
-    root, slope = _root_of_interpolant(lattice, rays, kind == SURE, above, below)
-    return Scan(kind, outside, behind, root, slope, lowest, lowest_at)
-
-
-def _root_of_interpolant(
-    lattice: Level, rays: Rays, wanted: Tensor, above: Tensor, below: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Root of g between a sample above zero and one below, by false position with halved ends (Illinois)."""
-    root, slope = torch.full_like(above, float("nan")), torch.full_like(above, float("nan"))
-    chosen = rays[wanted]
-    a, b = above[wanted], below[wanted]
-    fa, fb = lattice.at(chosen.at(a))[0].clamp(min=1e-9), lattice.at(chosen.at(b))[0].clamp(max=-1e-9)
-    slope[wanted] = (fb - fa) / (b - a).clamp(min=1e-9)
-    for _ in range(5):
-        t = a + (b - a) * fa / (fa - fb)
-        g = lattice.at(chosen.at(t))[0]
-        positive = g > 0
-        a, b = torch.where(positive, t, a), torch.where(positive, b, t)
-        fa, fb = torch.where(positive, g, fa / 2), torch.where(positive, fb / 2, g)
-    root[wanted] = t
-    return root, slope
+# A ray may hit where it did in the last frame if that is no farther from g's root than the root may be off, and this.
+FOLLOWED = 2e-3
+# A model may part from g's root by this share of what that may be off, and by this, before the ray is asked again.
+PARTED, FARTHEST = 0.4, 1e-3
+# Beside an edge is where the hits around a ray are off a plane by more than this: the edge may move across the ray.
+EDGE = 3e-3
 
 
 @torch.no_grad()
-def trace_guided(field: Field, lattice: Lattice, picture: Picture, threshold: Tensor) -> Trace:
+def trace_guided(field: Field, picture: Picture, threshold: Tensor, memory: Memory | None = None) -> Trace:
     """Trace every pixel of a picture with the help of a lattice of the same field.
 
     Parameters
     ----------
     field : Field
-    lattice : Lattice
-        Of `field`.
     picture : Picture
     threshold : (N,) tensor
         Largest |f| that counts as the surface, row by row.
+    memory : Memory, optional
+        What earlier frames found; it takes what this one finds.
 
     Returns
     -------
     Trace
         `value` is 0 where a pixel was left to its neighbours, and the interpolant's where a ray surely misses.
     """
-    return _Tracer(field, lattice, picture, threshold).run()
+    return _Tracer(field, picture, threshold, memory).run()
 
 
 class _Tracer:
     """One picture on its way: what is known of each ray."""
 
-    def __init__(self, field: Field, lattice: Lattice, picture: Picture, threshold: Tensor) -> None:
+    def __init__(self, field: Field, picture: Picture, threshold: Tensor, memory: Memory | None) -> None:
         self.field, self.picture, self.threshold = field, picture, threshold
         self.rays = picture.rays()
         self.probe = Probe(field, self.rays)
@@ -154,17 +78,59 @@ class _Tracer:
         self.hit = torch.zeros_like(self.meets)
         self.distance = torch.where(self.meets, self.rays.near, middle)
         self.value = torch.full_like(middle, float("inf"))
-        lattice.look(field, self._lookouts(lattice))
+        self.view = None
+        # Rays that hit where the last frame said, and all that may.
+        self.followed, self.agreed = torch.zeros_like(self.meets), torch.zeros_like(self.meets)
+        if memory is None:
+            lattice = Lattice(lambda nodes: field(position(nodes), "grid"), middle.device)
+        else:
+            lattice = memory.lattice(field)
+        lattice.look(self._lookouts(lattice))
         self.lattice = lattice.finest
+        if memory is not None:
+            self.view = memory.view(picture, self.rays, field)
+            worse = lattice.spread(memory.samples.errors)
+            self.lattice.errors += F.avg_pool3d(worse[None], 2, 1)[0]
 
     def run(self) -> Trace:
         found = scan(self.lattice, self.rays, torch.where(self.meets, self.rays.near, self.rays.far))
         self.value = torch.where(self.meets, found.lowest, self.value)
         self.distance = torch.where(self.meets, found.lowest_at, self.distance)
+        if self.view is not None:
+            self.follow(self.view, found)
         self.solve_sure(found)
         self.search(found)
         self.hit |= self.meets & (self.value.abs() < self.threshold)
-        return Trace(self.hit, self.distance, self.value, self.probe.queries)
+        trace = Trace(self.hit, self.distance, self.value, self.probe.queries)
+        if self.view is not None:
+            self.view.keep(trace, self.followed)
+        return trace
+
+    def follow(self, view: View, found: Scan) -> None:
+        """Sure rays of which the last frame and the interpolant say the same; `solve_sure` does the others."""
+        root = found.root.nan_to_num()
+        error = DOUBT * self.lattice.at(self.rays.at(root))[1] / -found.slope
+        self.agreed = (found.kind == SURE) & ((view.distance - root).abs() < error + FOLLOWED)
+        tolerance = torch.where(self._by_an_edge(view.distance), 0.0, (PARTED * error).clamp(max=FARTHEST))
+        view.check(self.agreed, root, tolerance, self.probe)
+        self.take(view, self.agreed & (view.row >= 0))
+
+    def _by_an_edge(self, distance: Tensor) -> Tensor:
+        """Pixels (N,) with an edge, or a ray that misses, beside them."""
+        image = distance.reshape(self.picture.shape())
+        around = F.pad(image[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+        across = around[1:-1, :-2] + around[1:-1, 2:] - 2 * image
+        down = around[:-2, 1:-1] + around[2:, 1:-1] - 2 * image
+        flat = (across.abs() < EDGE) & (down.abs() < EDGE)
+        return self._largest_nearby((~flat).to(distance), 1) > 0
+
+    def take(self, view: View, mask: Tensor) -> None:
+        """Have the rays in `mask` (N,) hit where `view` says."""
+        mask = mask & view.distance.isfinite()
+        self.followed |= mask
+        self.hit |= mask
+        self.value = torch.where(mask, 0.0, self.value)
+        self.distance = torch.where(mask, view.distance, self.distance)
 
     def _lookouts(self, lattice: Lattice) -> Rays:
         """Rays so close together that no cell goes unseen."""
@@ -182,28 +148,34 @@ class _Tracer:
         device = self.hit.device
         y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
         level = torch.where((y % 4 == 0) & (x % 4 == 0), 4, torch.where((y % 2 == 0) & (x % 2 == 0), 2, 1)).flatten()
-        sure = found.kind == SURE
+        sure, root = found.kind == SURE, found.root.nan_to_num()
         # Of the error of g in a cell, neighbours tell only if some of them look into that cell.
-        error = self.lattice.at(self.rays.at(found.root.nan_to_num()))[1]
-        told = (2 * self.rays.pixel * found.root.nan_to_num() < 2 / self.lattice.side) | (error < CALM)
-        solved, trusted = torch.zeros_like(sure), torch.zeros_like(sure)
-        off, surprise, predicted = (torch.zeros_like(found.root) for _ in range(3))
+        error = self.lattice.at(self.rays.at(root))[1]
+        told = (2 * self.rays.pixel * root < 2 / self.lattice.side) | (error < CALM)
+        trusted = torch.zeros_like(sure)
+        surprise, predicted = torch.zeros_like(root), torch.zeros_like(root)
+        solved = self.followed.clone()
         for stride in (4, 2, 1):
-            todo = sure & (level == stride)
+            here = sure & (level == stride)
             if stride < 4:
-                predicted, share = self._from_neighbours(off, solved, 2 * stride)
+                off = self.distance - root
+                predicted, share = self._from_neighbours(off, solved & (level > stride), 2 * stride)
             if stride == 1:
-                worst = self._largest_nearby(torch.where(solved, surprise, 0.0), 2)
-                trusted = todo & told & (share > 0.99) & (worst < SMOOTH)
-            asked = (todo & ~trusted).nonzero()[:, 0]
-            first = found.root[asked] + predicted[asked]
-            distance = self.solve(asked, first, found.slope[asked], found.outside[asked])
-            off[asked], solved[asked] = distance - found.root[asked], True
+                worst = self._largest_nearby(torch.where(solved & (level > 1), surprise, 0.0), 2)
+                trusted = here & ~solved & told & (share > 0.99) & (worst < SMOOTH)
+            asked = here & ~solved & ~trusted
+            if self.view is not None:
+                self.view.ask(asked & self.agreed, root, self.probe)
+                self.take(self.view, asked & self.agreed)
+            rest = (asked & ~self.followed).nonzero()[:, 0]
+            first = root[rest] + predicted[rest]
+            self.distance[rest] = self.solve(rest, first, found.slope[rest], found.outside[rest])
+            solved |= asked
             if stride < 4:
-                surprise[asked] = (distance - first).abs()
+                surprise = torch.where(here & solved, (self.distance - root - predicted).abs(), surprise)
         self.hit |= trusted
         self.value = torch.where(trusted, 0.0, self.value)
-        self.distance = torch.where(trusted, found.root + predicted, self.distance)
+        self.distance = torch.where(trusted, root + predicted, self.distance)
 
     def _from_neighbours(self, image: Tensor, solved: Tensor, stride: int) -> tuple[Tensor, Tensor]:
         """Bilinear interpolation of what is solved at every `stride`-th pixel, and the weight of what was there."""
@@ -308,6 +280,7 @@ class _Tracer:
             some = index[rows[nearer]]
             self.value[some], self.distance[some] = f[nearer], t[rows, columns][nearer]
         f = g + off
+        self.ask_dips(index, t, f, known)
         below = known & (f < 0)
         inside, last = below.any(1), below.int().argmax(1)
         # The root lies between the first sample that was asked and negative and the last positive one before it.
@@ -317,6 +290,24 @@ class _Tracer:
         fa = f[rows, front].clamp(min=1e-6)
         self.bracket(index[rows], t[rows, front], t[rows, last], fa, f[rows, last])
         return inside
+
+    def ask_dips(self, index: Tensor, t: Tensor, f: Tensor, known: Tensor) -> None:
+        """Where a ray all but touches the surface between samples, move a sample (of `t` and `f`) to the lowest point.
+
+        That is the vertex of the parabola through the sample and its neighbours.
+        """
+        front = (known & (f < 0)).cumsum(1) == 0
+        lowest, place = torch.where(front & known, f, float("inf")).min(1)
+        place = place.clamp(1, SAMPLES - 2)
+        near = (lowest < self.threshold[index]) & known.gather(1, place[:, None])[:, 0]
+        rows, place = near.nonzero()[:, 0], place[near]
+        before, now, after = (f[rows, place + side] for side in (-1, 0, 1))
+        bend = before - 2 * now + after
+        shift = torch.where(bend > 0, (before - after) / (2 * bend), 0.0).clamp(-1, 1)
+        vertex = t[rows, place] + shift * (t[rows, 1] - t[rows, 0])
+        found = self.probe(index[rows], vertex, "silhouette")
+        lower = found < now
+        t[rows[lower], place[lower]], f[rows[lower], place[lower]] = vertex[lower], found[lower]
 
     def bracket(self, index: Tensor, a: Tensor, b: Tensor, fa: Tensor, fb: Tensor) -> None:
         """Root of f between `a`, outside, and `b`, inside, by the Illinois method."""

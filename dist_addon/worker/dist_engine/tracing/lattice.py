@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..decoder import Field
 from .rays import Rays
 
 # Cells along the cube's side; the first two levels hold the whole unit sphere, the others what rays look at.
@@ -22,8 +22,9 @@ FLOOR = 2e-4
 ROUGH = 0.15
 # Beyond this share of its largest usual value a clamped decoder says no more than "far".
 PLATEAU = 0.88
-# After a step of the code, one in so many samples is asked anew; the others are moved along with their neighbours.
-ROTATION = 5
+
+# Tells a value (N,) for nodes (N, 3), named by their place on the finest level.
+Ask = Callable[[Tensor], Tensor]
 
 
 @dataclass
@@ -80,76 +81,51 @@ class Lattice:
 
     Parameters
     ----------
-    field : Field
-        Asked for purpose `grid`.
+    ask : callable
+        Tells f (N,) at nodes (N, 3) of the finest level.
+    device : torch.device
     """
 
-    def __init__(self, field: Field) -> None:
-        self.turn, self.drift = 0, 0.0
-        self.levels = [_coarsest(field)]
+    def __init__(self, ask: Ask, device: torch.device) -> None:
+        self.ask = ask
+        self.levels = [_coarsest(ask, device)]
         for _ in SIDES[1:]:
             self.levels.append(_empty_below(self.levels[-1]))
         for index in range(WHOLE - 1):
             level = self.levels[index]
-            self._split(field, index, _may_hold_surface(level))
+            self._split(index, _may_hold_surface(level))
 
     @property
     def finest(self) -> Level:
         """The level to read from: it holds all that is known."""
         return self.levels[-1]
 
-    def look(self, field: Field, rays: Rays) -> None:
+    def look(self, rays: Rays) -> None:
         """Refine what `rays` can see."""
         for index in range(WHOLE - 1, len(SIDES) - 1):
             level = self.levels[index]
             wanted = level.open & ~level.split & _may_hold_surface(level)
             if index == len(SIDES) - 2:
                 wanted &= level.errors > TOLERANCE
-            self._split(field, index, wanted & _visited(level, rays))
-        self.finest.errors += self.drift
+            self._split(index, wanted & _visited(level, rays))
 
-    @torch.no_grad()
-    def update(self, field: Field) -> None:
-        """Follow the code a little way: `field` is the same decoder's at the new code.
+    def spread(self, told: Ask) -> Tensor:
+        """What `told` says of each known node, interpolated at all nodes of the finest level."""
+        image = torch.zeros_like(self.levels[0].values)
+        for level in self.levels:
+            if level.side > SIDES[0]:
+                image = _doubled(image)
+            image[level.known] = told(_nodes(level.known))
+        return image
 
-        The corners of the cells round the surface on the coarser levels are asked anew, and what lies between is moved
-        by the change interpolated from them. One in `ROTATION` of all other samples is asked too: that tells how far
-        off the rest are, and keeps them from drifting.
-        """
-        self.turn += 1
-        change, stale = None, []
-        for index, level in enumerate(self.levels):
-            side = level.side
-            if change is None:
-                change = torch.zeros_like(level.values)
-            else:
-                change = F.interpolate(change[None, None], size=[side + 1] * 3, mode="trilinear", align_corners=True)
-                change = change[0, 0]
-            near = torch.zeros_like(level.known)
-            if index < WHOLE:
-                near = _corners(level.split) & level.known
-            rank = level.known.flatten().cumsum(0).reshape(level.known.shape)
-            asked = level.known & (near | (rank % ROTATION == self.turn % ROTATION))
-            found = field(_nodes(asked).to(change), "grid")
-            moved = found - level.values[asked]
-            if index >= WHOLE:
-                stale.append((moved - change[asked]).abs())
-            change[asked] = moved
-            level.values = torch.where(level.known, level.values + change, level.values)
-            if index:
-                # The parent's values, its nodes among these, have moved already.
-                level.values = torch.where(level.known, level.values, _between(self.levels[index - 1]))
-        gaps = torch.cat(stale)
-        self.drift = float(gaps.quantile(0.9)) if len(gaps) else 0.0
-
-    def _split(self, field: Field, index: int, cells: Tensor) -> None:
+    def _split(self, index: int, cells: Tensor) -> None:
         """Ask for the nodes that refining `cells` of a level adds to the next, and interpolate the others anew."""
         level, below = self.levels[index], self.levels[index + 1]
         level.split |= cells
-        between = _between(level)
+        between = _doubled(level.values)
         wanted = _corners(_double(cells)) & ~below.known
         wanted[::2, ::2, ::2] = False
-        found = field(_nodes(wanted).to(between), "grid")
+        found = self.ask(_nodes(wanted))
         below.off[wanted] = (found - between[wanted]).abs()
         below.known |= wanted
         below.values = torch.where(below.known, below.values, between)
@@ -158,10 +134,10 @@ class Lattice:
         below.errors = _errors(level, below)
 
 
-def _between(level: Level) -> Tensor:
-    """A level's interpolant at the nodes of the next finer one."""
-    size = [2 * level.side + 1] * 3
-    return F.interpolate(level.values[None, None], size=size, mode="trilinear", align_corners=True)[0, 0]
+def _doubled(values: Tensor) -> Tensor:
+    """Values at the nodes of a level, interpolated at the nodes of the next finer one."""
+    size = [2 * values.shape[0] - 1] * 3
+    return F.interpolate(values[None, None], size=size, mode="trilinear", align_corners=True)[0, 0]
 
 
 def _errors(above: Level, level: Level) -> Tensor:
@@ -177,8 +153,8 @@ def _errors(above: Level, level: Level) -> Tensor:
 
 
 def _nodes(mask: Tensor) -> Tensor:
-    """Positions (N, 3) of the chosen nodes of a lattice over the cube."""
-    return mask.nonzero().float() * (2 / (mask.shape[0] - 1)) - 1
+    """The chosen nodes (N, 3) of a level, named by their place on the finest."""
+    return mask.nonzero() * (SIDES[-1] // (mask.shape[0] - 1))
 
 
 def _corners(cells: Tensor) -> Tensor:
@@ -191,26 +167,27 @@ def _double(cells: Tensor) -> Tensor:
     return cells.repeat_interleave(2, 0).repeat_interleave(2, 1).repeat_interleave(2, 2)
 
 
-def _coarsest(field: Field) -> Level:
+def _coarsest(ask: Ask, device: torch.device) -> Level:
     n = SIDES[0]
-    axis = torch.linspace(-1, 1, n + 1, device=field.code.device, dtype=field.code.dtype)
+    axis = torch.linspace(-1, 1, n + 1, device=device)
     radius = torch.cartesian_prod(axis, axis, axis).norm(dim=1).reshape([n + 1] * 3)
     # Corners of the cells that reach into the unit sphere.
     known = radius < 1 + 3**0.5 * 2 / n
     values = torch.ones_like(radius)
-    values[known] = field(_nodes(known).to(axis), "grid")
+    values[known] = ask(_nodes(known))
     values[~known] = values[known].max()
-    cells = torch.zeros([n] * 3, dtype=torch.bool, device=radius.device)
+    cells = torch.zeros([n] * 3, dtype=torch.bool, device=device)
     return Level(values, known, torch.zeros_like(radius), values.new_zeros([n] * 3), ~cells, cells)
 
 
 def _empty_below(level: Level) -> Level:
     """The next finer level, nothing asked yet."""
-    n = 2 * level.side
-    values = F.interpolate(level.values[None, None], size=[n + 1] * 3, mode="trilinear", align_corners=True)[0, 0]
-    cells = torch.zeros([n] * 3, dtype=torch.bool, device=values.device)
+    values = _doubled(level.values)
+    cells = torch.zeros([2 * level.side] * 3, dtype=torch.bool, device=values.device)
     known = torch.zeros_like(values, dtype=torch.bool)
-    return Level(values, known, torch.zeros_like(values), values.new_zeros([n] * 3), cells, cells.clone())
+    return Level(
+        values, known, torch.zeros_like(values), torch.zeros_like(cells, dtype=values.dtype), cells, cells.clone()
+    )
 
 
 def _may_hold_surface(level: Level) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..decoder import Field
+from ..decoder import Field, Jacobian
 from .rays import Rays
 
 
@@ -51,6 +51,12 @@ class Probe:
         self.queries[index] += 1
         points = self.rays.origins[index] + distance[:, None] * self.rays.directions[index]
         return self.field(points, purpose)
+
+    def jacobian(self, index: Tensor, distance: Tensor, purpose: str) -> Jacobian:
+        """The same, with derivatives."""
+        self.queries[index] += 1
+        points = self.rays.origins[index] + distance[:, None] * self.rays.directions[index]
+        return self.field.jacobian(points, purpose)
 
 
 class March:

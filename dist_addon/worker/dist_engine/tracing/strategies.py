@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..decoder import Field
 from .guided import trace_guided
-from .lattice import Lattice
 from .march import March, Trace
+from .memory import Memory
 from .picture import Picture
 
 # The reference's pyramid: pixels along a side for one ray, and steps at that size; the rest at full size.
@@ -27,7 +27,7 @@ def trace_picture(
     *,
     threshold: float | None = None,
     steps: int = 50,
-    lattice: Lattice | None = None,
+    memory: Memory | None = None,
 ) -> Trace:
     """Trace every pixel of a picture.
 
@@ -41,8 +41,8 @@ def trace_picture(
         Largest |f| that counts as the surface; by default each pixel's own (`Rays.threshold`).
     steps : int
         Most steps a ray.
-    lattice : Lattice, optional
-        For `grid`: the samples of this very field from another view or, updated, from the last step of a fit.
+    memory : Memory, optional
+        For `grid`: what earlier frames of this decoder found; it takes what this one finds.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def trace_picture(
         There is no such strategy.
     """
     if strategy == "grid":
-        return trace_guided(field, lattice or Lattice(field), picture, _thresholds(picture, threshold))
+        return trace_guided(field, picture, _thresholds(picture, threshold), memory)
     if strategy not in STRATEGIES:
         raise ValueError(f"There is no tracing strategy “{strategy}”: choose from {', '.join(STRATEGIES)}.")
     return _MARCHES[strategy](field, picture, _thresholds(picture, threshold), steps)
