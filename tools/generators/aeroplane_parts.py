@@ -4,40 +4,38 @@ Frame: +Z up, -Y front; a body's nose is at y = 0 and its axis at z = 0; the who
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
-import manifold3d as m3
 import numpy as np
 
-from .solids import Array, Rng, Solid, chance, circle, cornered, pick, plate, union
+from .solids import (
+    Array,
+    Range,
+    Rng,
+    Solid,
+    both,
+    chance,
+    circle,
+    cornered,
+    ellipsoid,
+    pick,
+    plate,
+    powered,
+    rod,
+    skin,
+    union,
+    unit,
+)
 
 # Builders are up to a tenth larger than 1 before they are scaled to 1, so a little more than THIN.
 THICK = 0.0225
 # Radius of struts and legs.
 ROD = 0.0115
-Range: TypeAlias = tuple[float, float]
 
 # Chord position and half-thickness of a thick wing section, and the least of its half-thickness, which
 # keeps edges blunt enough for a learnt code to carry.
 FOIL_U = np.array([0.0, 0.02, 0.07, 0.15, 0.3, 0.5, 0.75, 0.97, 1.0])
 FOIL_THICK = np.array([0.0, 0.3, 0.6, 0.86, 1.0, 0.88, 0.5, 0.12, 0.08]) / 2
 FOIL_LEAST = np.array([0.0, 0.45, 0.7, 0.9, 1.0, 0.97, 0.86, 0.7, 0.5]) / 2
-
-
-def skin(rings: Array) -> Solid:
-    """Return the solid between convex rings of points, shape (R, S, 3), closed by flat ends."""
-    rows, count = rings.shape[:2]
-    here = np.arange(count)
-    after = (here + 1) % count
-    faces = [np.column_stack([np.zeros(count - 2), here[2:], here[1:-1]])]
-    for base in range(0, (rows - 1) * count, count):
-        faces.append(base + np.column_stack([here, after, after + count]))
-        faces.append(base + np.column_stack([here, after + count, here + count]))
-    faces.append((rows - 1) * count + np.column_stack([np.zeros(count - 2), here[1:-1], here[2:]]))
-    points, triangles = rings.reshape(-1, 3), np.concatenate(faces).astype(np.uint64)
-    if np.linalg.det(points[triangles]).sum() < 0:
-        triangles = triangles[:, ::-1].copy()
-    return Solid(m3.Mesh64(points, triangles))
 
 
 @dataclass(frozen=True)
@@ -89,13 +87,12 @@ def shaped_body(
     front = start + (1 - start) * (1 - ahead**2) ** blunt
     rear = end + (1 - end) * (1 - behind**2) ** fine
     middle = high * (rise * (1 - rear) - droop * (1 - front))
-    unit = circle(count)
-    unit = np.sign(unit) * np.abs(unit) ** (2 / square)
+    section = powered(circle(count), 2 / square)
     swell = front * rear
     rings = np.zeros((len(t), count, 3))
-    rings[:, :, 0] = unit[:, 0] * wide * swell[:, None]
+    rings[:, :, 0] = section[:, 0] * wide * swell[:, None]
     rings[:, :, 1] = length * t[:, None]
-    rings[:, :, 2] = unit[:, 1] * high * swell[:, None] + middle[:, None]
+    rings[:, :, 2] = section[:, 1] * high * swell[:, None] + middle[:, None]
     return Body(length * t, wide * swell, high * swell, middle, skin(rings))
 
 
@@ -109,27 +106,11 @@ def pod(x: float, y: float, z: float, length: float, wide: float, high: float, *
     return shaped_body(length, wide, high, around=20, **shape).solid.translate((x, y, z))
 
 
-def ellipsoid(x: float, y: float, z: float, wide: float, long: float, high: float) -> Solid:
-    """Return an ellipsoid of the given half-axes."""
-    return Solid.sphere(1.0, 24).scale((wide, long, high)).translate((x, y, z))
-
-
-def both_sides(solid: Solid) -> Solid:
-    """Return a part and its mirror image on the other side."""
-    return solid + solid.mirror((1, 0, 0))
-
-
-def strut(start: tuple[float, ...], end: tuple[float, ...], radius: float = ROD) -> Solid:
-    """Return a round strut between two points."""
-    ball = Solid.sphere(radius, 12)
-    return Solid.batch_hull([ball.translate(start), ball.translate(end)])
-
-
-def foil(stations: Array, cap: float = 0.3, both: bool = True) -> Solid:
+def foil(stations: Array, cap: float = 0.3, half: bool = False) -> Solid:
     """Return a wing or fin from stations (x, y, z of the leading edge, chord, thickness), root first.
 
-    `cap` is the depth of the rounded tip relative to its chord. With `both`, it goes on from the root to
-    the other side.
+    `cap` is the depth of the rounded tip relative to its chord. Unless it is only a `half`, it
+    goes on from the root to the other side.
     """
     tip, step = stations[-1], stations[-1] - stations[-2]
     long = np.hypot(step[0], step[2])
@@ -141,13 +122,12 @@ def foil(stations: Array, cap: float = 0.3, both: bool = True) -> Solid:
     ends[:, 3] -= lost
     ends[:, 4] *= 0.7 + 0.3 * np.cos(arc)
     rows = np.concatenate([stations[:-1], ends])
-    if both:
+    if not half:
         rows = np.concatenate([rows[:0:-1] * [-1, 1, 1, 1, 1], rows])
-    normals = np.gradient(rows[:, [0, 2]], axis=0)[:, ::-1] * [-1, 1]
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = unit(np.gradient(rows[:, [0, 2]], axis=0)[:, ::-1] * [-1, 1])
     thick = rows[:, 4:]
-    half = np.maximum(thick * FOIL_THICK, np.minimum(thick, THICK) * FOIL_LEAST)
-    across = np.concatenate([half, -half[:, :0:-1]], axis=1)
+    upper = np.maximum(thick * FOIL_THICK, np.minimum(thick, THICK) * FOIL_LEAST)
+    across = np.concatenate([upper, -upper[:, :0:-1]], axis=1)
     rings = np.repeat(rows[:, None, :3], across.shape[1], axis=1)
     rings[:, :, 1] += rows[:, 3:4] * np.concatenate([FOIL_U, FOIL_U[:0:-1]])
     rings[:, :, [0, 2]] += across[:, :, None] * normals[:, None]
@@ -257,7 +237,7 @@ def tail_unit(
         rows = wing_plan(y, z, out, plane, max(tip, 0.7 * plane), sweep=0.3 * lean, rise=rng.uniform(0, 0.1))
         front, middle, wide, _ = station(rows, at)
         upright = fin_plan(front, middle - 0.45 * rise, middle + 0.7 * rise, 1.1 * wide, 0.7 * wide, 0.5 * lean)
-        return [foil(rows, blunt), both_sides(foil(upright, blunt, both=False).translate((at, 0, 0)))]
+        return [foil(rows, blunt), both(foil(upright, blunt, half=True).translate((at, 0, 0)))]
     steep = lean * rng.uniform(0.9, 1.4) + 0.1
     foot = long - root * rng.uniform(1.0, 1.15) - 0.4 * steep * rise
     z0, z1 = body.at(foot + root / 2)[2], body.top(foot + root / 2) + rise
@@ -270,14 +250,14 @@ def tail_unit(
         z, slope = z1 - (1 - share) * rise, 0.0
         y = float(np.interp(z, upright[:, 2], upright[:, 1])) + 0.1 * root * (style == "cross")
     rows = wing_plan(y, z, out, plane, tip, sweep=lean, rise=slope)
-    return [foil(rows, blunt), foil(upright, blunt, both=False)]
+    return [foil(rows, blunt), foil(upright, blunt, half=True)]
 
 
 def propellers(rng: Rng, spots: list[Array], radius: float, cone: float) -> list[Solid]:
     """Return equal propellers before the points of noses: spinner only, disc, or 2 to 4 blades."""
     lone = len(spots) == 1
     style = pick(rng, none=0.2, disc=0.2, two=0.25 if lone else 0.08, three=0.2, four=0.15)
-    parts = [ellipsoid(0, 0, 0, cone, 0.065, cone)]
+    parts = [ellipsoid((0, 0, 0), (cone, 0.065, cone))]
     if style == "disc":
         parts.append(Solid.cylinder(THICK, radius, -1, 32).rotate((90, 0, 0)).translate((0, -0.022, 0)))
     elif style != "none":
@@ -310,7 +290,7 @@ def wing_propellers(rng: Rng, rows: Array, wide: float, four: bool) -> list[Soli
         x = share * half
         y, z, chord, thick = station(rows, x)
         y, z = y - ahead, z - hang * thick
-        parts.append(both_sides(pod(x, y, z, ahead + chord * reach, size, 1.15 * size, **shape)))
+        parts.append(both(pod(x, y, z, ahead + chord * reach, size, 1.15 * size, **shape)))
         spots += [np.array([x, y, z]), np.array([-x, y, z])]
     return parts + propellers(rng, spots, min(rng.uniform(0.075, 0.1), free), 0.019)
 
@@ -318,7 +298,7 @@ def wing_propellers(rng: Rng, rows: Array, wide: float, four: bool) -> list[Soli
 def jet(x: float, y: float, z: float, length: float, radius: float) -> Solid:
     """Return a jet engine with a dent for its intake; its mouth is centred on a point."""
     shell = pod(x, y, z, length, radius, radius, nose=0.3, start=0.86, tail=0.6, end=0.5, fine=1.0)
-    return shell - ellipsoid(x, y, z, 0.68 * radius, 0.5 * radius, 0.68 * radius)
+    return shell - ellipsoid((x, y, z), (0.68 * radius, 0.5 * radius, 0.68 * radius))
 
 
 def hung_jets(rows: Array, x: float, length: float, radius: float, ahead: float, drop: float) -> Solid:
@@ -326,7 +306,7 @@ def hung_jets(rows: Array, x: float, length: float, radius: float, ahead: float,
     y, z, chord, thick = station(rows, x)
     front, low = y - ahead * length, z - thick / 2 - drop
     pylon = np.array([(front + 0.3 * length, low), (y + 0.6 * chord, low), (y + 0.6 * chord, z), (y + 0.02, z)])
-    return both_sides(jet(x, front, low, length, radius) + plate(pylon, "x", x, THICK))
+    return both(jet(x, front, low, length, radius) + plate(pylon, "x", x, THICK))
 
 
 def rear_jets(rng: Rng, body: Body, radius: float, long: float, third: bool) -> list[Solid]:
@@ -336,7 +316,7 @@ def rear_jets(rng: Rng, body: Body, radius: float, long: float, third: bool) -> 
     z = middle + rng.uniform(0.2, 0.6) * high
     x = max(wide, 0.03) + (rng.uniform(0.6, 0.95) * radius if chance(rng, 0.5) else radius + rng.uniform(0.02, 0.03))
     stub = wing_plan(y + 0.3 * long, z, x, 0.5 * long, 0.5 * long)
-    parts = [both_sides(jet(x, y, z, long, radius)), foil(stub, 0.1)]
+    parts = [both(jet(x, y, z, long, radius)), foil(stub, 0.1)]
     if third:
         front = y + 0.4 * long
         parts.append(jet(0, front, body.top(front) + 0.4 * radius, body.y[-1] - front, radius))
@@ -351,7 +331,7 @@ def _wheel(hip: tuple[float, ...], hub: tuple[float, ...], radius: float, pant: 
     else:
         tyre = Solid.cylinder(max(THICK, 0.9 * radius), radius, -1, 20, True)
         foot = tyre.rotate((0, 90, 0)).translate(hub)
-    return strut(hip, hub) + foot
+    return rod([hip, hub], ROD) + foot
 
 
 def landing_gear(rng: Rng, body: Body, main: float, track: float, tricycle: bool, pants: float = 0.0) -> list[Solid]:
@@ -360,7 +340,7 @@ def landing_gear(rng: Rng, body: Body, main: float, track: float, tricycle: bool
     wide, high, middle = body.at(main)
     low = middle - high - rng.uniform(0.05, 0.08)
     hip = (0.3 * wide + 0.3 * (track - wide), main, middle - 0.6 * high)
-    parts = [both_sides(_wheel(hip, (max(track, wide), main, low), radius, pant))]
+    parts = [both(_wheel(hip, (max(track, wide), main, low), radius, pant))]
     if tricycle:
         y = body.y[-1] * rng.uniform(0.08, 0.14)
         return [*parts, _wheel((0, y, body.at(y)[2]), (0, y, low), 0.9 * radius, pant)]
@@ -376,5 +356,5 @@ def floats(rng: Rng, body: Body, start: float) -> Solid:
     front, low = rng.uniform(-0.02, 0.06), -high - rng.uniform(0.08, 0.11)
     shape = {"nose": 0.35, "droop": -0.5, "tail": 0.5, "end": 0.3, "rise": 0.5, "square": 2.8}
     legs = [front + share * length for share in (0.3, 0.62)]
-    struts = [strut((0.4 * wide, y, -0.6 * high), (x, y, low)) for y in legs]
-    return both_sides(union([pod(x, front, low, length, radius, radius, **shape), *struts]))
+    struts = [rod([(0.4 * wide, y, -0.6 * high), (x, y, low)], ROD) for y in legs]
+    return both(pod(x, front, low, length, radius, radius, **shape), *struts)

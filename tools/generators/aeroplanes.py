@@ -9,11 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from .aeroplane_parts import (
+    ROD,
     THICK,
     Body,
-    Range,
-    both_sides,
-    ellipsoid,
     fin_plan,
     floats,
     foil,
@@ -27,12 +25,26 @@ from .aeroplane_parts import (
     pusher,
     rear_jets,
     station,
-    strut,
     tail_unit,
     wing_plan,
     wing_propellers,
 )
-from .solids import Array, Rng, Solid, chance, log, make_sound, pick, union
+from .solids import (
+    Array,
+    Range,
+    Rng,
+    Solid,
+    both,
+    chance,
+    ellipsoid,
+    log,
+    make_sound,
+    pick,
+    placed,
+    rod,
+    union,
+    weighted,
+)
 
 
 def make_aeroplane(seed: int) -> tuple[Array, Array]:
@@ -41,12 +53,8 @@ def make_aeroplane(seed: int) -> tuple[Array, Array]:
 
 
 def _build(rng: Rng) -> Solid:
-    weights = np.array([weight for weight, _ in KINDS])
-    _, build = KINDS[rng.choice(len(KINDS), p=weights / weights.sum())]
-    solid = union(build(rng))
-    x0, y0, z0, x1, y1, z1 = solid.bounding_box()
-    solid = solid.translate((0, -(y0 + y1) / 2, -z0))
-    return solid.scale((1 / max(x1 - x0, y1 - y0, z1 - z0),) * 3)
+    _, build = KINDS[weighted(rng, [weight for weight, _ in KINDS])]
+    return placed(union(build(rng)))
 
 
 def _plump(rng: Rng) -> float:
@@ -83,7 +91,7 @@ def _airliner(engines: str) -> Callable[[Rng], list[Solid]]:
             rise=rng.uniform(-0.1, 0.0) if top else rng.uniform(0.05, 0.14), thick=0.12 * fat**0.7,
             least=THICK * fat**0.7, kink=rng.uniform(0, 0.03), tiplet=_tiplet(rng, 0.4),
         )  # fmt: skip
-        fairing = ellipsoid(0, start + 0.55 * root, z, 1.02 * wide, 0.75 * root, 0.5 * high)
+        fairing = ellipsoid((0, start + 0.55 * root, z), (1.02 * wide, 0.75 * root, 0.5 * high))
         parts = [body.solid, foil(rows, rng.uniform(0.2, 0.6)), fairing]
         style = "t" if engines == "rear" else pick(rng, low=0.3, t=0.7) if top else pick(rng, low=0.95, cross=0.05)
         parts += tail_unit(
@@ -101,7 +109,7 @@ def _airliner(engines: str) -> Callable[[Rng], list[Solid]]:
             drop = rng.uniform(0.6, 0.95) * radius if chance(rng, 0.5) else radius + rng.uniform(0.02, 0.025)
             parts += [hung_jets(rows, share * half, long, radius, ahead, drop) for share in (inner, outer)[:pairs]]
         if engines == "four" and chance(rng, 0.4):
-            parts.append(ellipsoid(0, 0.2 * length, 0.55 * high, 0.85 * wide, 0.19 * length, 0.75 * high))
+            parts.append(ellipsoid((0, 0.2 * length, 0.55 * high), (0.85 * wide, 0.19 * length, 0.75 * high)))
         if top and chance(rng, 0.6):
             parts.append(_sponsons(start + 0.6 * root, wide, high))
         if engines != "rear" and chance(rng, 0.03):
@@ -120,14 +128,14 @@ def _tiplet(rng: Rng, probability: float) -> float:
 
 def _sponsons(y: float, wide: float, high: float) -> Solid:
     """Return the two fairings of a transport's wheels."""
-    return both_sides(ellipsoid(0.88 * wide, y, -0.7 * high, 0.038, 0.13, 0.038))
+    return both(ellipsoid((0.88 * wide, y, -0.7 * high), (0.038, 0.13, 0.038)))
 
 
 def _radar(length: float, body: Body) -> list[Solid]:
     """Return a radar disc on a stand above the rear body."""
     y = 0.62 * length
     z = body.top(y) + 0.07
-    return [strut((0, y, z - 0.09), (0, y, z), 0.02), ellipsoid(0, y, z, 0.1, 0.1, 0.018)]
+    return [rod([(0, y, z - 0.09), (0, y, z)], 0.02), ellipsoid((0, y, z), (0.1, 0.1, 0.018))]
 
 
 def _business_jet(rng: Rng) -> list[Solid]:
@@ -171,7 +179,7 @@ def _light(high_wing: bool) -> Callable[[Rng], list[Solid]]:
             start, z, half * 0.98, root, tip, sweep=rng.uniform(0, 0.1), rise=rng.uniform(*rise),
             thick=0.14 * fat**0.5, least=THICK * fat**0.7,
         )  # fmt: skip
-        cabin = ellipsoid(0, start + 0.45 * root, 0.8 * high, 0.85 * wide, 0.85 * root + 0.02, glass + 0.25 * high)
+        cabin = ellipsoid((0, start + 0.45 * root, 0.8 * high), (0.85 * wide, 0.85 * root + 0.02, glass + 0.25 * high))
         parts = [body.solid, foil(rows, rng.uniform(0.1, 0.6)), cabin]
         style = pick(rng, low=0.8, t=0.08, cross=0.07, v=0.05)
         sweep, taper, cap = (0.05, 0.45), (0.55, 0.9), (0.15, 0.6)
@@ -180,10 +188,10 @@ def _light(high_wing: bool) -> Callable[[Rng], list[Solid]]:
             x = half * rng.uniform(0.4, 0.55)
             front, z, chord, _ = station(rows, x)
             y = front + 0.4 * chord
-            parts.append(both_sides(strut((0.6 * wide, y, -0.6 * high), (x, y, z - 0.004))))
+            parts.append(both(rod([(0.6 * wide, y, -0.6 * high), (x, y, z - 0.004)], ROD)))
         wide, high_nose, z = body.at(0)
         if chance(rng, 0.15):
-            return [*parts, ellipsoid(0, 0, z, 0.97 * wide, 0.035, 0.97 * high_nose)]
+            return [*parts, ellipsoid((0, 0, z), (0.97 * wide, 0.035, 0.97 * high_nose))]
         parts += propellers(rng, [np.array([0, 0, z])], length * rng.uniform(0.11, 0.14), 0.3 * high + 0.006)
         if chance(rng, 0.18 if high_wing else 0.04):
             return [*parts, floats(rng, body, start)]
@@ -220,7 +228,7 @@ def _propliner(kind: str) -> Callable[[Rng], list[Solid]]:
         parts = [body.solid, foil(rows, rng.uniform(0.2, 0.8))]
         if bomber or (not four and chance(rng, 0.35)):
             seat, glass = rng.uniform(0.18, 0.25) * length, rng.uniform(0.025, 0.04)
-            parts.append(ellipsoid(0, seat, body.top(seat) - 0.012, 0.75 * wide, 0.09 * length, glass))
+            parts.append(ellipsoid((0, seat, body.top(seat) - 0.012), (0.75 * wide, 0.09 * length, glass)))
         styles = {"low": 0.65, "h": 0.35} if bomber else {"low": 0.85, "h": 0.15} if four else {"low": 0.4, "t": 0.6}
         style = pick(rng, **styles)
         parts += tail_unit(rng, body, half, style, fin=(0.13, 0.19), cap=(0.2, 0.7))
@@ -255,7 +263,9 @@ def _warbird(rng: Rng) -> list[Solid]:
             start, z, half * 0.98, root, root * rng.uniform(0.4, 0.55), sweep=rng.uniform(0.04, 0.15), rise=rise
         )
     seat = length * rng.uniform(0.4, 0.5)
-    canopy = ellipsoid(0, seat, body.top(seat) * 0.8, 0.033, rng.uniform(0.09, 0.15) * length, rng.uniform(0.04, 0.055))
+    canopy = ellipsoid(
+        (0, seat, body.top(seat) * 0.8), (0.033, rng.uniform(0.09, 0.15) * length, rng.uniform(0.04, 0.055))
+    )
     parts = [body.solid, foil(rows, rng.uniform(0.2, 0.7)), canopy]
     shape: dict[str, Range] = {"fin": (0.11, 0.15), "chord": (0.15, 0.19), "taper": (0.45, 0.7), "cap": (0.3, 0.8)}
     parts += tail_unit(rng, body, half, "low", span=(0.34, 0.4), sweep=(0.1, 0.3), **shape)
@@ -299,11 +309,11 @@ def _biplane(rng: Rng) -> list[Solid]:
         for bay in bays:
             x = bay * half * short
             (y0, z0, *_), (y1, z1, *_) = (station(rows, x) for rows in (wings[0], wings[-1]))
-            parts.append(both_sides(strut((x, y0 + share * root, z0 + 0.005), (x, y1 + share * root, z1 - 0.005))))
+            parts.append(both(rod([(x, y0 + share * root, z0 + 0.005), (x, y1 + share * root, z1 - 0.005)], ROD)))
         y, z, *_ = station(wings[-1], wide)
-        parts.append(both_sides(strut((0.5 * wide, y + share * root, 0.3 * high), (wide, y + share * root, z - 0.005))))
+        parts.append(both(rod([(0.5 * wide, y + share * root, 0.3 * high), (wide, y + share * root, z - 0.005)], ROD)))
     seat = start + root * rng.uniform(1.15, 1.35)
-    parts.append(ellipsoid(0, seat, body.top(seat) - 0.005, 0.03, 0.07, 0.035))
+    parts.append(ellipsoid((0, seat, body.top(seat) - 0.005), (0.03, 0.07, 0.035)))
     shape: dict[str, Range] = {"chord": (0.14, 0.19), "taper": (0.6, 0.9), "cap": (0.3, 0.9)}
     parts += tail_unit(rng, body, half, "low", fin=(0.1, 0.14), span=(0.34, 0.42), sweep=(0.05, 0.3), **shape)
     parts += propellers(rng, [np.zeros(3)], length * rng.uniform(0.14, 0.18), 0.03)
@@ -326,9 +336,11 @@ def _fighter(plan: str) -> Callable[[Rng], list[Solid]]:
             droop=(0, 0.3), tail=(0.3, 0.45), fine=(0.9, 0.9), end=(0.25, 0.4) if twin else (0.55, 0.75),
         )  # fmt: skip
         seat = rng.uniform(0.23, 0.32)
-        canopy = ellipsoid(0, seat, body.top(seat) - 0.012, 0.032, rng.uniform(0.08, 0.12), rng.uniform(0.034, 0.045))
+        canopy = ellipsoid(
+            (0, seat, body.top(seat) - 0.012), (0.032, rng.uniform(0.08, 0.12), rng.uniform(0.034, 0.045))
+        )
         hole, _, lip = body.at(0)
-        dent = ellipsoid(0, 0, lip, 0.68 * hole, 0.03, 0.68 * hole)
+        dent = ellipsoid((0, 0, lip), (0.68 * hole, 0.03, 0.68 * hole))
         parts = [body.solid - dent if mouth else body.solid, canopy, *_intakes(rng, intake, wide, high)]
         z, rise = rng.uniform(-0.4, 0.3) * high, rng.uniform(-0.08, 0.05)
         if delta:
@@ -351,13 +363,13 @@ def _fighter(plan: str) -> Callable[[Rng], list[Solid]]:
         )
         y, z, chord, _ = station(rows, half)
         if chance(rng, 0.3):
-            rod = pod(half, y - 0.4 * chord - 0.03, z, 1.7 * chord + 0.04, 0.014, 0.014, nose=0.25, tail=0.1, end=0.7)
-            parts.append(both_sides(rod))
+            front, long = y - 0.4 * chord - 0.03, 1.7 * chord + 0.04
+            parts.append(both(pod(half, front, z, long, 0.014, 0.014, nose=0.25, tail=0.1, end=0.7)))
         y, z, chord, _ = station(rows, 0.5 * half)
         if chance(rng, 0.15):
             tank = pod(0.5 * half, y - 0.08, z - 0.05, 0.26, 0.026, 0.026, nose=0.4, blunt=0.6, tail=0.5)
-            stem = strut((0.5 * half, y + 0.4 * chord, z - 0.003), (0.5 * half, y + 0.4 * chord, z - 0.05))
-            parts.append(both_sides(tank + stem))
+            stem = rod([(0.5 * half, y + 0.4 * chord, z - 0.003), (0.5 * half, y + 0.4 * chord, z - 0.05)], ROD)
+            parts.append(both(tank + stem))
         return parts
 
     return build
@@ -370,12 +382,10 @@ def _intakes(rng: Rng, style: str, wide: float, high: float) -> list[Solid]:
     if style == "belly":
         return [pod(0, front - 0.04, -0.7 * high, 0.5, 0.8 * wide, 0.6 * high, **box)]
     if style == "sides":
-        return [both_sides(pod(0.85 * wide, front, 0, rng.uniform(0.4, 0.5), 0.033, 0.8 * high, **box))]
+        return [both(pod(0.85 * wide, front, 0, rng.uniform(0.4, 0.5), 0.033, 0.8 * high, **box))]
     if style == "twin":
         x = rng.uniform(0.9, 1.15) * wide
-        return [
-            both_sides(pod(x, front, -0.2 * high, 1.0 - front, 0.045, 0.8 * high, **box | {"tail": 0.35, "end": 0.75}))
-        ]
+        return [both(pod(x, front, -0.2 * high, 1.0 - front, 0.045, 0.8 * high, **box | {"tail": 0.35, "end": 0.75}))]
     return []
 
 
@@ -383,11 +393,9 @@ def _fighter_tail(rng: Rng, body: Body, half: float, sweep: float, fins: bool, p
     """Return one fin or, with `fins`, two, and with `plane` a low tailplane."""
     rise, chord, lean = rng.uniform(0.12, 0.18) * (0.8 if fins else 1), rng.uniform(0.16, 0.22), rng.uniform(0.6, 1.0)
     foot = 0.97 - chord - 0.5 * lean * rise
-    upright = foil(
-        fin_plan(foot, 0, body.top(0.75) + rise, chord, chord * rng.uniform(0.3, 0.5), lean), 0.2, both=False
-    )
+    upright = foil(fin_plan(foot, 0, body.top(0.75) + rise, chord, chord * rng.uniform(0.3, 0.5), lean), 0.2, half=True)
     if fins:
-        upright = both_sides(upright.rotate((0, rng.uniform(0, 28), 0)).translate((0.05 * rng.uniform(0.9, 1.4), 0, 0)))
+        upright = both(upright.rotate((0, rng.uniform(0, 28), 0)).translate((0.05 * rng.uniform(0.9, 1.4), 0, 0)))
     if not plane:
         return [upright]
     out, root = half * rng.uniform(0.5, 0.62), 0.85 * chord
@@ -409,14 +417,14 @@ def _flying_wing(rng: Rng) -> list[Solid]:
     style = pick(rng, humps=0.4, fins=0.25, jets=0.15, plain=0.2)
     if style == "humps":
         shape = {"nose": 0.3, "start": 0.6, "tail": 0.7, "end": 0.2}
-        parts.append(both_sides(pod(x, y + 0.05, z + 0.01, 0.85 * chord_at, 0.04, 0.034, **shape)))
+        parts.append(both(pod(x, y + 0.05, z + 0.01, 0.85 * chord_at, 0.04, 0.034, **shape)))
     elif style == "jets":
-        parts.append(both_sides(jet(x, y + 0.45 * chord_at, z + 0.035, 0.13, 0.036)))
+        parts.append(both(jet(x, y + 0.45 * chord_at, z + 0.035, 0.13, 0.036)))
     elif style == "fins":
         at = rng.uniform(0.4, 0.97) * half
         y, z, chord_at, _ = station(rows, at)
         fin = fin_plan(y + 0.2 * chord_at, z, z + rng.uniform(0.07, 0.12), 0.85 * chord_at, 0.5 * chord_at, 0.5)
-        parts.append(both_sides(foil(fin, 0.2, both=False).translate((at, 0, 0))))
+        parts.append(both(foil(fin, 0.2, half=True).translate((at, 0, 0))))
     return parts
 
 
@@ -441,12 +449,12 @@ def _delta(rng: Rng) -> list[Solid]:
         shape = {"nose": 0.2, "start": 0.85, "tail": 0.3, "end": 0.8, "square": 4}
         engine = pod(x, 0.7, z - 0.025, 0.25, rng.uniform(0.035, 0.05), 0.028, **shape)
         fin = fin_plan(0.7, 0, body.top(0.8) + rng.uniform(0.1, 0.15), 0.24, 0.08, 1.0)
-        parts += [both_sides(engine), foil(fin, 0.2, both=False)]
+        parts += [both(engine), foil(fin, 0.2, half=True)]
     else:
         x = max(x, 0.1)
         engine = pod(x, y - 0.02, z, 0.97 - y, 0.038, 0.038, nose=0.3, start=0.3, tail=0.4, end=0.6)
         fin = fin_plan(0.76, z, z + 0.13, 0.15, 0.08, 0.6)
-        parts += [both_sides(engine), both_sides(foil(fin, 0.2, both=False).translate((x, 0, 0)))]
+        parts += [both(engine), both(foil(fin, 0.2, half=True).translate((x, 0, 0)))]
     if chance(rng, 0.2):
         parts.append(foil(wing_plan(rng.uniform(0.2, 0.26), 0.3 * slim, 0.12, 0.11, 0.05, sweep=0.8), 0.2))
     return parts
@@ -464,7 +472,7 @@ def _glider(rng: Rng) -> list[Solid]:
     root, start, z = log(rng, 0.055, 0.11), length * rng.uniform(0.28, 0.4), rng.uniform(0.3, 0.95) * wide
     sweep, rise, tip = rng.uniform(-0.02, 0.04), rng.uniform(0.02, 0.08), rng.uniform(0.6, 0.85)
     rows = wing_plan(start, z, half, root, root * tip, sweep=sweep, rise=rise, bend=0.6, kink=0.1 * root)
-    glass = ellipsoid(0, 0.22 * length, 0.5 * wide, 0.8 * wide, 0.17 * length, 0.9 * wide)
+    glass = ellipsoid((0, 0.22 * length, 0.5 * wide), (0.8 * wide, 0.17 * length, 0.9 * wide))
     parts = [body.solid, foil(rows, rng.uniform(0.2, 0.6)), glass]
     style = pick(rng, v=0.6, low=0.2, h=0.2) if drone else pick(rng, t=0.6, cross=0.1, low=0.22, v=0.08)
     shape: dict[str, Range] = {"chord": (0.12, 0.15), "sweep": (0.02, 0.25), "taper": (0.65, 0.85)}
@@ -484,12 +492,12 @@ def _flying_boat(rng: Rng) -> list[Solid]:
     z, tip = high * 0.85 + max(0.0, rng.uniform(-0.08, 0.09)), root * rng.uniform(0.5, 0.9)
     rows = wing_plan(start, z, half * 0.98, root, tip, sweep=rng.uniform(0, 0.1), rise=rng.uniform(0, 0.04))
     pylon = fin_plan(start + 0.1 * root, 0, z, 0.8 * root, 0.8 * root, 0.0, least=0.045)
-    parts = [body.solid, foil(rows, rng.uniform(0.2, 0.7)), foil(pylon, both=False)]
+    parts = [body.solid, foil(rows, rng.uniform(0.2, 0.7)), foil(pylon, half=True)]
     x = half * rng.uniform(0.65, 0.9)
     y, z, chord, _ = station(rows, x)
     hull = pod(x, y - 0.03, -0.5 * high, 0.2 * length, 0.025, 0.028, nose=0.4, tail=0.6, droop=-0.4)
     y += 0.4 * chord
-    parts.append(both_sides(hull + strut((x, y, z - 0.004), (x, y, -0.5 * high))))
+    parts.append(both(hull + rod([(x, y, z - 0.004), (x, y, -0.5 * high)], ROD)))
     style = pick(rng, low=0.3, cross=0.5, h=0.2)
     parts += tail_unit(rng, body, half, style, fin=(0.14, 0.19), taper=(0.5, 0.8), cap=(0.3, 0.8))
     return parts + wing_propellers(rng, rows, 0.6 * wide, chance(rng, 0.3))
@@ -511,14 +519,14 @@ def _twin_boom(rng: Rng) -> list[Solid]:
     boom = pod(x, y - fore, z, length - y + fore, 0.032, 0.036, nose=0.2, start=0.5, tail=0.7, fine=1.2, end=0.4)
     back = length - 0.13
     plane = wing_plan(back, z, x * rng.uniform(1.0, 1.35), 0.11, 0.1)
-    fin = foil(fin_plan(back - 0.02, z - 0.02, z + rng.uniform(0.09, 0.14), 0.14, 0.08, 0.35), 0.4, both=False)
-    glass = ellipsoid(0, 0.2 * length, 0.6 * high, 0.75 * wide, 0.12, 0.8 * high)
+    fin = foil(fin_plan(back - 0.02, z - 0.02, z + rng.uniform(0.09, 0.14), 0.14, 0.08, 0.35), 0.4, half=True)
+    glass = ellipsoid((0, 0.2 * length, 0.6 * high), (0.75 * wide, 0.12, 0.8 * high))
     parts = [
         body.solid,
         foil(rows, 0.4),
-        both_sides(boom),
+        both(boom),
         foil(plane, 0.3),
-        both_sides(fin.translate((x, 0, 0))),
+        both(fin.translate((x, 0, 0))),
         glass,
     ]
     if chance(rng, 0.3):
@@ -538,7 +546,7 @@ def _canard(rng: Rng) -> list[Solid]:
     rows = wing_plan(length * 0.92 - root - 0.05, 0, half * 0.94, root, 0.08, sweep=sweep, tiplet=tiplet)
     front, out = length * rng.uniform(0.08, 0.15), half * rng.uniform(0.35, 0.5)
     fore = wing_plan(front, 0, out, 0.075, 0.06, sweep=rng.uniform(0, 0.15))
-    glass = ellipsoid(0, 0.42 * length, 0.6 * high, 0.75 * wide, 0.2 * length, 0.75 * high)
+    glass = ellipsoid((0, 0.42 * length, 0.6 * high), (0.75 * wide, 0.2 * length, 0.75 * high))
     parts = [body.solid, foil(rows, 0.2), foil(fore, 0.3), glass, pusher(rng, body, 0.1)]
     return parts + (landing_gear(rng, body, 0.68 * length, 0.12, True, pants=0.5) if chance(rng, 0.5) else [])
 

@@ -10,9 +10,24 @@ from functools import cached_property
 import manifold3d as m3
 import numpy as np
 
-from .solids import THIN, Array, Rng, Solid, chance, cornered, plate, prism, rectangle, union
-
-Range = tuple[float, float]
+from .solids import (
+    THIN,
+    Array,
+    Range,
+    Rng,
+    Solid,
+    both,
+    chance,
+    cornered,
+    ellipsoid,
+    plate,
+    prism,
+    rectangle,
+    rod,
+    skin,
+    union,
+    unit,
+)
 
 
 @dataclass(frozen=True)
@@ -142,13 +157,13 @@ def rounded(points: Array, soft: float | Array, steps: int = 5) -> Array:
     return np.concatenate([points[..., :1, :], curve, points[..., -1:, :]], -2)
 
 
-def tube(ys: Array, halves: Array, dome: float, bow: float) -> Solid:
+def symmetric(ys: Array, halves: Array, dome: float, bow: float) -> Solid:
     """Skin left-right symmetric sections that stand at `ys`.
 
     `halves` of shape (S, N, 2) are the right halves (x, z) from the bottom to the top of the middle plane. The ends
     bulge by `dome`; at the widest place, the length is shorter by the share `bow`.
     """
-    loops = np.concatenate([halves, halves[:, -2:0:-1] * [-1, 1]], 1)
+    loops = np.concatenate([halves * [-1, 1], halves[:, -2:0:-1]], 1)
     rings = np.dstack([loops[..., 0], np.broadcast_to(ys[:, None], loops.shape[:2]), loops[..., 1]])
     sizes = np.array([0.08, 0.45, 0.75, 0.93])[:, None, None]
     ends = []
@@ -158,20 +173,7 @@ def tube(ys: Array, halves: Array, dome: float, bow: float) -> Solid:
     rings = np.concatenate([ends[0], rings, ends[1][::-1]])
     middle, wide = rings[..., 1].mean(), np.abs(rings[..., 0]).max()
     rings[..., 1] = middle + (rings[..., 1] - middle) * (1 - bow * (rings[..., 0] / wide) ** 2)
-    count, around = rings.shape[:2]
-    i, j = (grid.ravel() for grid in np.meshgrid(np.arange(count - 1), np.arange(around), indexing="ij"))
-    a, b = i * around + j, i * around + (j + 1) % around
-    fan = np.arange(1, around - 1)
-    last = (count - 1) * around
-    faces = np.concatenate(
-        [
-            np.column_stack([a, a + around, b]),
-            np.column_stack([b, a + around, b + around]),
-            np.column_stack([np.zeros_like(fan), fan, fan + 1]),
-            last + np.column_stack([np.zeros_like(fan), fan + 1, fan]),
-        ]
-    )
-    return Solid(m3.Mesh64(rings.reshape(-1, 3), faces.astype(np.uint64)))
+    return skin(rings)
 
 
 def _stations(start: float, stop: float, count: int) -> Array:
@@ -204,15 +206,14 @@ def lower_body(car: Car) -> Solid:
     ]
     points = np.stack([np.stack(p, -1) for p in right], 1)
     soft = np.array([0.6, 0.6, 0.9, 0.4 + 0.5 * car.soft, 0.4 + 0.5 * car.soft])
-    return tube(ys, rounded(points, soft, 4), 0.05, car.bow)
+    return symmetric(ys, rounded(points, soft, 4), 0.05, car.bow)
 
 
 def cabin_solid(car: Car, inset: float = 0.0) -> Solid:
     """Return the solid of roof and windows, sunk into the lower body; `inset` makes it smaller all round."""
     line = car.lid_line
     steps = np.gradient(line, axis=0)
-    normals = np.column_stack([-steps[:, 1], steps[:, 0]])
-    line = line - inset * normals / np.linalg.norm(normals, axis=1, keepdims=True)
+    line = line - inset * unit(np.column_stack([-steps[:, 1], steps[:, 0]]))
     ys = _stations(line[0, 0], line[-1, 0], 28)
     top, belt = np.interp(ys, *line.T), car.deck_at(ys)
     base = np.minimum(belt, top) - 0.1
@@ -229,39 +230,61 @@ def cabin_solid(car: Car, inset: float = 0.0) -> Solid:
     ]
     points = np.stack([np.stack(p, -1) for p in right], 1)
     soft = np.array([0.1, 0.8, 0.3 + 0.6 * car.soft, 0.9])
-    return tube(ys, rounded(points, soft, 4), 0.02, 2.2 * car.bow)
+    return symmetric(ys, rounded(points, soft, 4), 0.02, 2.2 * car.bow)
 
 
-def sideways(outline: m3.CrossSection, half: float) -> Solid:
-    """Extrude an outline of (y, z) from x = -half to x = half."""
-    return Solid.extrude(outline, 2 * half).translate((0, 0, -half)).rotate((90, 0, 90))
+@dataclass(frozen=True)
+class Glass:
+    """Which windows a cabin has besides the windscreen.
 
-
-def glazed(car: Car, posts: list[float], rear: bool) -> Solid:
-    """Return the cabin with sunken windows; the pillars of its sides stand at `posts`.
-
-    Without `rear`, nothing behind the first pillar is glazed.
+    The pillars of the sides stand at `posts`. Their glass ends at `stop`, in a pillar that runs back by `lean` to the
+    roof; there, its lower edge has risen by the share `rise` of the cabin's height. `rear` is a window behind.
     """
+
+    posts: list[float]
+    stop: float
+    lean: float = 0.0
+    rise: float = 0.0
+    rear: bool = True
+
+
+def glazed(car: Car, glass: Glass) -> Solid:
+    """Return the cabin with sunken windows."""
     frame = car.thin
     cabin = cabin_solid(car)
     lid, deck = car.lid_line, car.deck_line
+    # The plan is bowed: at the sides, the cabin is shorter than in the middle.
+    middle = (lid[0, 0] + lid[-1, 0]) / 2
+    lid = np.column_stack([middle + (1 - 2.2 * car.bow) * (lid[:, 0] - middle), lid[:, 1]])
     whole = m3.CrossSection([np.vstack([(lid[0, 0], 0), lid, (lid[-1, 0], 0)])[::-1]])
-    below = m3.CrossSection([(np.vstack([(0, 0), deck, (car.length, 0)]) - [0, 0.02])[::-1]])
-    side = (whole - below).offset(-0.8 * frame, m3.JoinType.Round).simplify(2e-3)
-    if not rear:
-        side ^= m3.CrossSection([rectangle(0, posts[0], 0, 9)])
-    for post in posts:
+    below = m3.CrossSection([(np.vstack([(0, 0), deck, (car.length, 0)]) - [0, 0.5 * frame])[::-1]])
+    side = (whole - below).offset(-1.05 * frame, m3.JoinType.Round)
+    start = lid[0, 0]
+    foot, low = car.deck_at(np.array([start, glass.stop]))
+    high = low + glass.rise * (car.height - low)
+    top = glass.stop + glass.lean
+    side ^= m3.CrossSection([[(start, foot), (glass.stop, high), (top, car.height), (start, car.height)]])
+    for post in glass.posts:
         side -= m3.CrossSection([rectangle(post - 0.55 * frame, post + 0.55 * frame, 0, 9)])
-    holes = [sideways(side, car.width), _screen(cabin, float(lid[3, 0]), 0.0, frame)]
-    if rear:
-        holes.append(_screen(cabin, float(lid[-4, 0]), car.length, frame))
-    return cabin_solid(car, 0.75 * car.thin) + (cabin - union(holes))
+    # What is left narrower than a frame is no window.
+    side = side.offset(-0.4 * frame, m3.JoinType.Miter).offset(0.4 * frame, m3.JoinType.Round).simplify(2e-3)
+    holes = [plate(side, "x", 0, 2 * car.width), _screen(cabin, float(car.lid_line[3, 0]), 0.0, frame)]
+    if glass.rear:
+        holes.append(_screen(cabin, float(car.lid_line[-4, 0]), car.length, frame))
+    # Less deep than the pillars are wide, so that these stand on it.
+    return cabin_solid(car, 0.92 * car.thin) + (cabin - union(holes))
 
 
 def _screen(cabin: Solid, edge: float, end: float, frame: float) -> Solid:
     """Return what to cut away for the window between the roof's edge and an end of the car."""
-    outline = cabin.rotate((90, 0, 0)).slice(edge).offset(-frame, m3.JoinType.Round).simplify(2e-3)
-    return Solid.extrude(outline, abs(edge - end)).rotate((-90, 0, 0)).translate((0, min(edge, end), 0))
+    outline = cabin.rotate((90, 0, 0)).slice(edge).offset(-1.4 * frame, m3.JoinType.Round).simplify(2e-3)
+    hole = Solid.extrude(outline, abs(edge - end)).rotate((-90, 0, 0)).translate((0, min(edge, end), 0))
+    plan = cabin.project().simplify(2e-3)
+    x0, y0, x1, y1 = plan.bounds()
+    # Narrower than the cabin by a pillar on each side, but no shorter.
+    shares = 1 - 2.4 * frame / (x1 - x0), 1.02
+    middle = (y0 + y1) / 2
+    return hole ^ prism(plan.translate((0, -middle)).scale(shares).translate((0, middle)), 0, 9)
 
 
 def wheel_solid(radius: float, width: float, dish: float) -> Solid:
@@ -270,7 +293,7 @@ def wheel_solid(radius: float, width: float, dish: float) -> Solid:
     h = width / 2
     profile = [(0, dish - h), (0.9 * rim, dish - h), (rim, -h), (radius - bevel, -h), (radius, bevel - h)]
     profile += [(r, -x) for r, x in reversed(profile)]
-    return Solid.revolve(m3.CrossSection([profile]), 28).rotate((0, 90, 0))
+    return Solid.revolve(m3.CrossSection([profile]), 24).rotate((0, 90, 0))
 
 
 def on_wheels(rng: Rng, car: Car, body: Solid, out: float = 0.0) -> Solid:
@@ -282,29 +305,17 @@ def on_wheels(rng: Rng, car: Car, body: Solid, out: float = 0.0) -> Solid:
     niche = Solid.cylinder(1, car.wheel + car.thin, circular_segments=32).rotate((0, 90, 0))
     wheel = wheel_solid(car.wheel, reach, dish).translate((-reach / 2, 0, 0))
     spots = [(float(car.half(y)) + 0.7 * car.flare + out - 0.05, y, car.wheel) for y in car.axles]
-    body -= both(union([niche.translate(spot).translate((-car.tyre, 0, 0)) for spot in spots]))
-    axles = [
-        bar((-x, y, z), (x, y, z), max(0.05, 0.55 * car.thin)) for x, y, z in np.subtract(spots, (reach / 2, 0, 0))
-    ]
-    return union([body, both(union([wheel.translate(spot) for spot in spots])), *axles])
-
-
-def bar(start: tuple[float, ...], stop: tuple[float, ...], radius: float) -> Solid:
-    """Return a round bar between two points."""
-    ball = Solid.sphere(radius, 12)
-    return Solid.batch_hull([ball.translate(tuple(start)), ball.translate(tuple(stop))])
+    body -= both(*[niche.translate(spot).translate((-car.tyre, 0, 0)) for spot in spots])
+    hubs = np.subtract(spots, (reach / 2, 0, 0))
+    axles = [rod([hub * [-1, 1, 1], hub], max(0.05, 0.55 * car.thin)) for hub in hubs]
+    return union([body, both(*[wheel.translate(spot) for spot in spots]), *axles])
 
 
 def wells(car: Car, axles: tuple[float, ...]) -> Solid:
     """Return what must stay around the wheel arches when a body is hollowed."""
     over = Solid.cylinder(car.width, car.wheel + 2.1 * car.thin, circular_segments=32).rotate((0, 90, 0))
     inner = car.width / 2 - car.tyre - 2 * car.thin
-    return both(union([over.translate((inner, y, car.wheel)) for y in axles]))
-
-
-def both(right: Solid) -> Solid:
-    """Return a part of the right side and its mirror image."""
-    return right + right.mirror((1, 0, 0))
+    return both(*[over.translate((inner, y, car.wheel)) for y in axles])
 
 
 def case(half: float, y0: float, y1: float, z0: float, z1: float, edge: float) -> Solid:
@@ -336,6 +347,5 @@ def opened(rng: Rng, car: Car, lower: Solid, rows: int) -> Solid:
     head = car.hood * car.length + (level - car.cowl * car.height) * car.screen
     parts.append(screen.trim_by_plane((0, 0, -1), -level).trim_by_plane((0, -1, 0), -head - lean))
     if chance(rng, 0.3):
-        fold = Solid.sphere(1, 24).scale((0.95 * half, 0.28, 0.16))
-        parts.append(fold.translate((0, stop + 0.2, float(car.deck_at(stop + 0.2)))))
+        parts.append(ellipsoid((0, stop + 0.2, float(car.deck_at(stop + 0.2))), (0.95 * half, 0.28, 0.16)))
     return union(parts)

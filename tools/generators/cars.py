@@ -12,9 +12,7 @@ import numpy as np
 
 from .carbody import (
     Car,
-    Range,
-    bar,
-    both,
+    Glass,
     cabin_solid,
     case,
     draw,
@@ -23,11 +21,28 @@ from .carbody import (
     on_wheels,
     opened,
     rounded,
-    tube,
+    symmetric,
     wells,
     wheel_solid,
 )
-from .solids import Array, Rng, Solid, box, chance, make_sound, pick, plate, union
+from .solids import (
+    Array,
+    Range,
+    Rng,
+    Solid,
+    both,
+    box,
+    chance,
+    ellipsoid,
+    make_sound,
+    pick,
+    placed,
+    plate,
+    prism,
+    rod,
+    union,
+    weighted,
+)
 
 
 def make_car(seed: int) -> tuple[Array, Array]:
@@ -36,12 +51,8 @@ def make_car(seed: int) -> tuple[Array, Array]:
 
 
 def _build(rng: Rng) -> Solid:
-    weights = np.array([kind.weight for kind in KINDS])
-    kind = KINDS[rng.choice(len(KINDS), p=weights / weights.sum())]
-    solid = kind.build(rng, kind)
-    low, high = np.reshape(solid.bounding_box(), (2, 3))
-    size = (high - low).max()
-    return solid.translate((0, -(low[1] + high[1]) / 2, -low[2])).scale((1 / size,) * 3)
+    kind = KINDS[weighted(rng, [kind.weight for kind in KINDS])]
+    return placed(kind.build(rng, kind))
 
 
 @dataclass(frozen=True)
@@ -54,22 +65,27 @@ class Kind:
     extras: Mapping[str, float] = field(default_factory=dict)
 
 
-def _posts(rng: Rng, car: Car, doors: float) -> list[float]:
-    """Return the places of the pillars between the side windows; `doors` is the chance of a two-door car."""
-    head = float(car.lid_line[3, 0])
-    rear = car.boot * car.length - 0.3
-    if chance(rng, doors):
-        return [head + rng.uniform(0.6, 0.8) * (rear - head)]
-    step = rng.uniform(0.75, 0.95)
-    return list(np.arange(head + step, rear, step + 0.05))
-
-
 def _top(rng: Rng, kind: Kind, car: Car) -> Solid:
     """Return the closed cabin."""
-    if not chance(rng, kind.extras.get("windows", 0.65)):
-        return cabin_solid(car)
-    posts = _posts(rng, car, kind.extras.get("two_door", 0.2))
-    return glazed(car, posts, chance(rng, kind.extras.get("rear_window", 1)))
+    return glazed(car, _glass(rng, kind, car)) if chance(rng, kind.extras.get("windows", 0.92)) else cabin_solid(car)
+
+
+def _glass(rng: Rng, kind: Kind, car: Car) -> Glass:
+    """Draw the windows of two or four doors, with or without pillars and a broad pillar behind."""
+    head, rear = float(car.lid_line[3, 0]), car.boot * car.length - 0.3
+    if chance(rng, kind.extras.get("two_door", 0.2)):
+        posts = [head + rng.uniform(0.5, 0.8) * (rear - head)]
+    else:
+        step = rng.uniform(0.75, 0.95)
+        posts = list(np.arange(head + step, rear, step + 0.05))
+    if not chance(rng, kind.extras.get("rear_window", 1)):
+        return Glass(posts, posts[0], rear=False)
+    stop, lean, rise = rear - rng.uniform(0.05, 0.35) * (rear - head), rng.uniform(-0.45, 0.15), rng.uniform(0.15, 0.45)
+    return Glass(
+        [] if chance(rng, 0.2) else posts,
+        *((stop, lean) if chance(rng, 0.45) else (car.length, 0.0)),
+        rise if chance(rng, 0.4) else 0.0,
+    )
 
 
 def _closed(rng: Rng, kind: Kind) -> Solid:
@@ -112,13 +128,11 @@ def _fendered(rng: Rng, kind: Kind) -> Solid:
     lower = lower_body(car)
     deep, high, bulges = rng.uniform(1.6, 2.1) * car.wheel, 2 * car.wheel + 2.2 * car.thin, []
     for y, long in zip(car.axles, (1.0, rng.uniform(1.05, 1.3)), strict=True):
-        bulge = Solid.sphere(1, 24).scale((1.3 * car.tyre, deep * long, high - car.wheel))
-        out = float(car.half(y)) - 0.06
-        bulge = bulge.translate((out, y + (long - 1) * deep, car.wheel))
+        centre = (float(car.half(y)) - 0.06, y + (long - 1) * deep, car.wheel)
+        bulge = ellipsoid(centre, (1.3 * car.tyre, deep * long, high - car.wheel))
         bulges.append(bulge.trim_by_plane((0, 0, 1), car.clear + 0.05))
-    lamp = Solid.sphere(0.13, 12).scale((1, 1.3, 1))
     spot = (float(car.half(car.axles[0])) - 0.04, car.axles[0] - 0.66 * deep, car.wheel + 0.64 * (high - car.wheel))
-    shell = union([lower, both(union([*bulges, lamp.translate(spot)])), _top(rng, kind, car)])
+    shell = union([lower, both(*bulges, ellipsoid(spot, (0.13, 0.169, 0.13), 12)), _top(rng, kind, car)])
     solid = on_wheels(rng, car, shell, 0.9 * car.tyre)
     return union([solid, *_extras(rng, kind, car, lower)])
 
@@ -166,11 +180,11 @@ def _vintage(rng: Rng, kind: Kind) -> Solid:
         board = [(front + 1.55 * arc, step), (rear - 1.35 * arc, step)]
         line = rounded(np.vstack([start, board, stop]), 0.9, 3)
         line = np.vstack([line, np.add(line[::-1], (0, 1e-3))])
-        wing = Solid.extrude(m3.CrossSection([line]).offset(thick / 2, m3.JoinType.Round), outer + 0.03)
-        parts.append(both(wing.rotate((90, 0, 90)) - box((-1, -9, 0), (0.2, 9, 9))))
+        strip = m3.CrossSection([line]).offset(thick / 2, m3.JoinType.Round)
+        parts.append(both(plate(strip, "x", outer / 2 + 0.115, outer - 0.17)))
         lamp, z = 1.3 * car.thin, 0.85 * car.nose * car.height
         spot = (0.9 * outer * 0.62, 0.3 * front, z)
-        parts.append(both(Solid.sphere(lamp, 12).translate(spot) + bar((0, front * 0.5, z), spot, 0.6 * car.thin)))
+        parts.append(both(ellipsoid(spot, (lamp, lamp, lamp), 12), rod([(0, front * 0.5, z), spot], 0.6 * car.thin)))
     parts.append(wheel_solid(0.9 * r, 0.3, 0.03).rotate((0, 0, 90)).translate((0, car.length, 0.42 * car.height)))
     return on_wheels(rng, car, union(parts), outer + 0.05 - car.width / 2)
 
@@ -207,13 +221,13 @@ def _formula(rng: Rng, kind: Kind) -> Solid:
     ys = np.array([0.1, front, seat - 0.5, seat + 0.4, rear - 0.4, long - 0.2])
     widths = np.array([0.12, 0.22, 0.38, 0.42, 0.28, 0.16]) * rng.uniform(0.9, 1.1)
     tops = np.array([0.36, 0.52, 0.68, 0.74, 0.66, 0.5])
-    parts = [_pod(ys, widths, np.full(6, low), tops) - _cockpit(seat)]
-    parts.append(bar((0, seat + 0.08, 0.3), (0, seat + 0.08, 0.78), 0.15))
+    parts = [_pod(ys, widths, np.full(6, low), tops) - ellipsoid((0, seat, 0.72), (0.29, 0.5, 0.36), 28)]
+    parts.append(rod([(0, seat + 0.08, 0.3), (0, seat + 0.08, 0.78)], 0.15))
     for y, size in ((front, r), (rear, r * 1.04)):
         wheel = wheel_solid(size, tyre * size / r, 0.07).translate((wide - tyre / 2, y, size))
         hub = (wide - tyre / 2, y, size)
-        arms = union([bar((0, y, size), hub, 0.06), bar((0, y + (0.45 if y == front else -0.45), 0.4), hub, 0.06)])
-        parts += [both(wheel), both(arms)]
+        arms = [rod([(0, at, z), hub], 0.06) for at, z in ((y, size), (y + (0.45 if y == front else -0.45), 0.4))]
+        parts.append(both(wheel, *arms))
     if modern:
         pods = np.array([seat - 0.15, seat + 0.2, rear - 0.9, rear - 0.45])
         parts.append(_pod(pods, np.array([0.66, 0.72, 0.6, 0.3]), np.full(4, low), np.array([0.48, 0.5, 0.46, 0.4])))
@@ -234,11 +248,7 @@ def _pod(ys: Array, widths: Array, lows: Array, highs: Array) -> Solid:
     w, low, high = (np.interp(at, *rounded(np.column_stack([ys, v]), 0.9).T) for v in (widths, lows, highs))
     zero, deep = np.zeros_like(w), high - low
     right = [(zero, low), (0.9 * w, low), (w, low + 0.4 * deep), (0.75 * w, high - 0.02 * deep), (zero, high)]
-    return tube(at, rounded(np.stack([np.stack(p, -1) for p in right], 1), np.array([0.6, 0.8, 0.9])), 0.1, 0.0)
-
-
-def _cockpit(seat: float) -> Solid:
-    return Solid.sphere(1, 28).scale((0.29, 0.5, 0.36)).translate((0, seat, 0.72))
+    return symmetric(at, rounded(np.stack([np.stack(p, -1) for p in right], 1), np.array([0.6, 0.8, 0.9])), 0.1, 0.0)
 
 
 def _extras(rng: Rng, kind: Kind, car: Car, lower: Solid) -> list[Solid]:
@@ -249,23 +259,21 @@ def _extras(rng: Rng, kind: Kind, car: Car, lower: Solid) -> list[Solid]:
 def _mirrors(rng: Rng, car: Car, lower: Solid) -> Solid:
     y = car.hood * car.length + 0.35 * car.screen * (1 - car.cowl) * car.height
     out = float(car.half(y)) - car.inset + 0.4 * car.thin
-    ball = Solid.sphere(1, 12).scale((1.3 * car.thin, 0.7 * car.thin, 0.85 * car.thin))
-    return both(ball.translate((out, y, float(car.deck_at(y)) + 0.6 * car.thin)))
+    centre = (out, y, float(car.deck_at(y)) + 0.6 * car.thin)
+    return both(ellipsoid(centre, (1.3 * car.thin, 0.7 * car.thin, 0.85 * car.thin), 12))
 
 
 def _bumpers(rng: Rng, car: Car, lower: Solid) -> Solid:
     z, deep = rng.uniform(0.4, 0.5) * car.nose * car.height + 0.12, max(car.thin, rng.uniform(0.1, 0.2))
     ring = lower.slice(z).offset(0.08, m3.JoinType.Round)
-    bar = Solid.extrude(ring, deep).translate((0, 0, z - deep / 2))
     gap = car.wheel + car.thin
-    return bar - box((-9, car.axles[0] - gap, 0), (9, car.axles[1] + gap, 9))
+    return prism(ring, z - deep / 2, z + deep / 2) - box((-9, car.axles[0] - gap, 0), (9, car.axles[1] + gap, 9))
 
 
 def _sills(rng: Rng, car: Car, lower: Solid) -> Solid:
     ring = lower.slice(car.clear + 0.1).offset(rng.uniform(0.06, 0.14), m3.JoinType.Round)
-    board = Solid.extrude(ring, car.thin).translate((0, 0, car.clear + 0.02))
-    gap = car.wheel + car.thin
-    return board ^ box((-9, car.axles[0] + gap, 0), (9, car.axles[1] - gap, 9))
+    low, gap = car.clear + 0.02, car.wheel + car.thin
+    return prism(ring, low, low + car.thin) ^ box((-9, car.axles[0] + gap, 0), (9, car.axles[1] - gap, 9))
 
 
 def _wing(rng: Rng, car: Car, lower: Solid) -> Solid:

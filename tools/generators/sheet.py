@@ -49,11 +49,16 @@ def render(vertices: np.ndarray, faces: np.ndarray, tile: int = TILE) -> np.ndar
     pixels = (seen - (low + high) / 2) * scale * [1, -1, 1] + [side / 2, side / 2, 0]
     normals = np.cross(seen[faces[:, 1]] - seen[faces[:, 0]], seen[faces[:, 2]] - seen[faces[:, 0]])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-30
-    shades = 50 + 190 * np.clip(normals @ [-0.35, 0.75, 0.56], 0, 1)
+    # Half of the light comes round corners, so that the shaded side shows its relief too.
+    shades = 20 + 225 * (0.5 + 0.5 * normals @ [-0.35, 0.75, 0.56])
     image = np.full((side, side), 255.0)
     depth = np.full((side, side), -np.inf)
     for index in np.flatnonzero(normals[:, 2] > 1e-6):
         _fill(pixels[faces[index]], shades[index], image, depth)
+    # Dark lines where the depth jumps: without them, a sunken window looks like the body around it.
+    relief = np.pad(np.maximum(depth, pixels[:, 2].min() - side), 1, mode="edge")
+    bends = [relief[:-2, 1:-1] + relief[2:, 1:-1], relief[1:-1, :-2] + relief[1:-1, 2:]] - 2 * relief[1:-1, 1:-1]
+    image[np.abs(bends).max(0) > 0.006 * side] *= 0.5
     shape = (tile, OVERSAMPLING, tile, OVERSAMPLING)
     return image.reshape(shape).mean((1, 3)).astype(np.uint8)
 
@@ -68,6 +73,8 @@ def _fill(corners: np.ndarray, shade: float, image: np.ndarray, depth: np.ndarra
     a, b, c = corners
     x, y = np.arange(x0, x1) + 0.5, (np.arange(y0, y1) + 0.5)[:, None]
     area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    if abs(area) < 1e-12:
+        return
     u = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
     v = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
     z = a[2] + u * (b[2] - a[2]) + v * (c[2] - a[2])

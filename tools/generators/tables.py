@@ -25,12 +25,15 @@ from .solids import (
     make_sound,
     pick,
     plate,
+    powered,
     prism,
     rail,
     rectangle,
+    sheared,
     slanted,
     turned,
     union,
+    weighted,
 )
 
 
@@ -40,8 +43,7 @@ def make_table(seed: int) -> tuple[Array, Array]:
 
 
 def _build(rng: Rng) -> Solid:
-    weights = np.array([weight for weight, _, _ in KINDS])
-    _, outlines, build = KINDS[rng.choice(len(KINDS), p=weights / weights.sum())]
+    _, outlines, build = KINDS[weighted(rng, [weight for weight, _, _ in KINDS])]
     return build(rng, outlines)
 
 
@@ -98,8 +100,7 @@ def _outline(rng: Rng, kind: str, length: float, width: float) -> Array:
     if kind == "ellipse":
         return circle(48) * half
     if kind == "superellipse":
-        unit, power = circle(48), 2 / rng.uniform(2.4, 5)
-        return np.sign(unit) * np.abs(unit) ** power * half
+        return powered(circle(48), 2 / rng.uniform(2.4, 5)) * half
     if kind == "boat":
         x = np.linspace(-1, 1, 13)
         y = 1 - rng.uniform(0.12, 0.4) * x**2
@@ -282,8 +283,8 @@ def _legs(rng: Rng, plan: Plan, count: int) -> list[Solid]:
     for head, foot, way in zip(heads, feet, outward, strict=True):
         turn = np.degrees(np.arctan2(way[1], way[0])) if radial else 0.0
         slope = (head - foot) / plan.height
-        lean = np.array([[1, 0, slope[0], foot[0]], [0, 1, slope[1], foot[1]], [0, 0, 1, 0]])
-        parts.append(_below_lid(plan, leg.solid.rotate((0, 0, turn)).transform(lean)))
+        standing = sheared(leg.solid.rotate((0, 0, turn)), *slope).translate((*foot, 0))
+        parts.append(_below_lid(plan, standing))
     level = _Level(heads, feet, plan)
     drop = 0.0
     if chance(rng, 0.5):
@@ -328,7 +329,7 @@ def _apron(rng: Rng, level: _Level, drop: float) -> list[Solid]:
         outer = outline.offset(wall / 2, m3.JoinType.Miter)
         if chance(rng, 0.7):
             outer -= outline.offset(-wall / 2, m3.JoinType.Miter)
-        return [Solid.extrude(outer, high - low).translate((0, 0, low))]
+        return [prism(outer, low, high)]
     corners = level.at(plan.height)
     rails = zip(corners, corners[1:] + corners[:1], strict=True)
     return [rail(start, end, wall, low, high) for start, end in rails]
@@ -506,8 +507,7 @@ def _trestle(rng: Rng, outlines: dict[str, float]) -> Solid:
     end = union([plate(profile, "x", 0, thick) for profile in profiles])
     x = (plan.length - thick) / 2 * rng.uniform(0.55, 0.95)
     lean = rng.uniform(-0.25, 0.25) if chance(rng, 0.2) else 0.0
-    shear = np.array([[1, 0, lean, -lean * plan.height], [0, 1, 0, 0], [0, 0, 1, 0]])
-    right = end.transform(shear).translate((x * 0.9 if lean else x, 0, 0))
+    right = sheared(end, lean, 0, plan.height).translate((x * 0.9 if lean else x, 0, 0))
     parts = [top, right, right.mirror((1, 0, 0))]
     if style not in ("loop", "v") and not lean and chance(rng, 0.65):
         z = {"x": 0.5, "a": profiles[-1][:, 1].mean() / plan.height}.get(style, rng.uniform(0.2, 0.7))
