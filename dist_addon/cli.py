@@ -1,4 +1,4 @@
-"""The command line: ``blender scene.blend --command dist reconstruct ...``, or ``render``."""
+"""The command line: ``blender FILE.blend --command dist reconstruct``, or ``render``, ``train``, ``import-prior``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import bpy
 
 from . import api, properties
 from .jobs import Progress
-from .worker.dist_engine.protocol import RequestError
+from .worker.dist_engine.protocol import AXES, MESH_FILES, SIZES, RequestError
 
 DONE, FAILED, MISUSED = 0, 1, 2
 
@@ -52,6 +52,29 @@ def main(arguments: list[str]) -> int:
     render.add_argument("--out", type=Path, metavar="DIR", help="put the picture files here, too")
     render.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
     render.set_defaults(run=_render)
+    train = actions.add_parser("train", help="train a shape prior from meshes")
+    source = train.add_mutually_exclusive_group(required=True)
+    source.add_argument("--collection", metavar="NAME", help="name of a collection: each object in it is a shape")
+    source.add_argument("--folder", metavar="DIR", help=f"folder of meshes: {', '.join(MESH_FILES)}")
+    train.add_argument("--name", required=True, help="what the prior is to be called")
+    train.add_argument("--size", choices=SIZES, default="small", help="small for a CPU (default), official for a GPU")
+    train.add_argument("--up", choices=AXES, default="+y", help="a folder's axis that points up (default: +y)")
+    train.add_argument(
+        "--front", choices=AXES, default="+z", help="where a folder's shapes look (default: +z; --front=-z)"
+    )
+    train.add_argument("--steps", type=int, default=0, help="default: as the size and the number of shapes ask for")
+    train.add_argument("--seed", type=int, default=0, help="default: 0")
+    train.add_argument("--licence", default="", help="of the meshes, and so of the prior")
+    train.add_argument("--job", type=Path, help="the job's folder (default: a new one); goes on where it stopped")
+    train.add_argument("--out", type=Path, metavar="FILE", help="put the prior here (default: among the user's priors)")
+    train.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
+    train.set_defaults(run=_train)
+    load = actions.add_parser("import-prior", help="make a shape prior from a DeepSDF checkpoint")
+    load.add_argument("folder", metavar="DIR", help="holds specs.json, ModelParameters and LatentCodes")
+    load.add_argument("--name", help="what the prior is to be called (default: as the folder)")
+    load.add_argument("--out", type=Path, metavar="FILE", help="put the prior here (default: among the user's priors)")
+    load.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
+    load.set_defaults(run=_import_prior)
     try:
         options = parser.parse_args(arguments)
         return options.run(options)
@@ -111,6 +134,38 @@ def _render(options: argparse.Namespace) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         for path in made.files.values():
             shutil.copyfile(path, options.out / path.name)
+    return DONE
+
+
+def _train(options: argparse.Namespace) -> int:
+    source: Any = options.folder
+    if options.collection is not None and (source := bpy.data.collections.get(options.collection)) is None:
+        raise RequestError(f"The file has no collection “{options.collection}”.")
+    made = api.train_prior(
+        source,
+        options.name,
+        size=options.size,
+        up=options.up,
+        front=options.front,
+        steps=options.steps,
+        seed=options.seed,
+        licence=options.licence,
+        folder=options.job,
+        file=options.out,
+        progress=_show,
+    )
+    return _tell_prior(made, options.json)
+
+
+def _import_prior(options: argparse.Namespace) -> int:
+    return _tell_prior(api.import_prior(options.folder, options.name, file=options.out, progress=_show), options.json)
+
+
+def _tell_prior(made: api.Training, report: Path | None) -> int:
+    print(f"The prior is {made.prior.path}; the job is in {made.folder}", file=sys.stderr)
+    for name, why in made.report.get("left_out", {}).items():
+        print(f"Left out “{name}”: {why}", file=sys.stderr)
+    _write_report(report, made.report)
     return DONE
 
 

@@ -10,7 +10,7 @@ from . import properties
 from .labels import draw_text
 from .operators import running
 from .scene.result import is_result
-from .worker.dist_engine.protocol import RECONSTRUCT, RENDER
+from .worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, TRAIN
 
 
 class DIST_Panel:
@@ -91,6 +91,34 @@ class DIST_PT_render(DIST_Panel, bpy.types.Panel):
         draw_job(layout, context, RENDER, "dist.render_shape", "RENDER_STILL")
 
 
+class DIST_PT_train(DIST_Panel, bpy.types.Panel):
+    """Make shape priors."""
+
+    bl_idname = "DIST_PT_train"
+    bl_label = "Train a Prior"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw what to train from, and the buttons or the running job."""
+        layout = self.layout
+        assert layout is not None
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = properties.of(context.scene).training
+        layout.prop(settings, "source")
+        if settings.source == "COLLECTION":
+            layout.prop(settings, "collection")
+        else:
+            layout.prop(settings, "folder")
+            layout.prop(settings, "up")
+            layout.prop(settings, "front")
+        layout.prop(settings, "name")
+        layout.prop(settings, "size")
+        layout.prop(settings, "licence")
+        draw_job(layout, context, TRAIN, "dist.train_prior", "OUTLINER_DATA_LIGHTPROBE")
+        draw_job(layout, context, IMPORT, "dist.import_prior", "IMPORT")
+
+
 class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
     """Earlier jobs."""
 
@@ -125,4 +153,4 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, task: str, 
         draw_text(layout, context, running.outcome, "ERROR" if running.failed else "INFO")
 
 
-CLASSES = (DIST_PT_inputs, DIST_PT_fit, DIST_PT_reconstruct, DIST_PT_render, DIST_PT_jobs)
+CLASSES = (DIST_PT_inputs, DIST_PT_fit, DIST_PT_reconstruct, DIST_PT_render, DIST_PT_train, DIST_PT_jobs)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from .worker.dist_engine.protocol import RequestError
+from . import storage
+from .worker.dist_engine.protocol import RequestError, check_name
 
+# Where the built-in priors are.
 FOLDER = Path(__file__).resolve().parent / "priors"
 # A safetensors header larger than this is no prior of ours.
 LARGEST_HEADER = 1 << 20
@@ -39,8 +42,8 @@ class Prior:
 
     @property
     def reference(self) -> str:
-        """What `find_prior` finds it by: its name where it is built in, else its path."""
-        return self.name if self.path.parent == FOLDER else str(self.path)
+        """What `find_prior` finds it by: its name where it is built in or the user's, else its path."""
+        return self.name if self.path.parent in (FOLDER, user_folder()) else str(self.path)
 
     @property
     def radius(self) -> float:
@@ -108,28 +111,80 @@ class Prior:
 
 
 def priors() -> list[Prior]:
-    """Return the built-in shape priors, by name."""
-    return [_read_prior(path, path.stat().st_mtime_ns) for path in sorted(FOLDER.glob("*.safetensors"))]
+    """Return the built-in shape priors, then the user's, each by name; files that cannot be read are left out."""
+    found: list[Prior] = []
+    for folder in (FOLDER, user_folder()):
+        for path in sorted(folder.glob("*.safetensors")):
+            try:
+                prior = _read_prior(path, path.stat().st_mtime_ns)
+            except RequestError:
+                continue
+            # A later version of the add-on may bring one of that name.
+            taken = _taken(prior.name, found)
+            found.append(replace(prior, name=f"{prior.name} (own)") if taken else prior)
+    return found
 
 
 def find_prior(prior: str | os.PathLike[str]) -> Prior:
-    """Return a built-in prior by its name, or one by its path.
+    """Return a built-in prior or one of the user's by its name, or one by its path.
 
     Raises
     ------
     RequestError
         There is no such prior, or the file is none.
     """
-    built_in = {found.name: found for found in priors()}
-    if str(prior) in built_in:
-        return built_in[str(prior)]
+    named = {found.name: found for found in priors()}
+    if str(prior) in named:
+        return named[str(prior)]
     path = Path(bpy.path.abspath(os.fspath(prior))).absolute() if str(prior) else Path()
     if path.suffix == ".safetensors" and path.is_file():
         return _read_prior(path, path.stat().st_mtime_ns)
     raise RequestError(
-        f"There is no shape prior “{prior}”: choose one of {', '.join(built_in) or '(none is built in)'}, or give the "
+        f"There is no shape prior “{prior}”: choose one of {', '.join(named) or '(none is there)'}, or give the "
         "path of a .safetensors file."
     )
+
+
+def user_folder() -> Path:
+    """Return where the user's priors are; the folder may be missing."""
+    return storage.user_folder("priors") or Path(bpy.utils.user_resource("DATAFILES", path="dist_priors"))
+
+
+def check_free(name: str) -> None:
+    """Raise `RequestError` where a prior of the user's cannot be called so, or another is."""
+    check_name(name)
+    if other := _taken(name, priors()):
+        raise RequestError(
+            f"There is a shape prior “{other.name}” already: choose another name"
+            + (f", or delete its file, {other.path}." if other.path.parent != FOLDER else ".")
+        )
+
+
+def keep_prior(source: Path, name: str, file: Path | None = None) -> Prior:
+    """Copy a prior file among the user's priors, or to `file`; where the very same is there already, nothing changes.
+
+    Raises
+    ------
+    RequestError
+        The name cannot be used, there is another prior of that name, or the file cannot be written.
+    """
+    target = file.absolute() if file else user_folder() / f"{name}.safetensors"
+    try:
+        if not (target.is_file() and target.read_bytes() == source.read_bytes()):
+            if file is None:
+                check_free(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            beside = target.with_name(target.name + ".part")
+            shutil.copyfile(source, beside)
+            beside.replace(target)
+        return _read_prior(target, target.stat().st_mtime_ns)
+    except OSError as error:
+        raise RequestError(f"The prior cannot be written: {error}. It is in {source.parent}.") from error
+
+
+def _taken(name: str, found: list[Prior]) -> Prior | None:
+    """The prior whose name is this one, on systems that do not tell capitals from small letters, too."""
+    return next((prior for prior in found if prior.name.casefold() == name.casefold()), None)
 
 
 @functools.lru_cache(maxsize=64)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from . import api
-from .worker.dist_engine.protocol import RequestError
+from .worker.dist_engine.protocol import AXES
 
+DEFAULT_PRIOR = "table"
 # Blender keeps no reference to the strings of a dynamic enum.
-_prior_items: list[tuple[str, str, str]] = []
+_prior_items: list[tuple[str, str, str, str, int]] = []
 
 
-def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str]]:
-    try:
-        found = api.priors()
-    except RequestError:
-        found = []
-    items = [(p.name, p.name.replace("_", " ").title(), p.metadata.get("description", "")) for p in found]
-    items = items or [("none", "None", "No shape prior is built in")]
+def _number(name: str) -> int:
+    """The number that a file keeps for a prior: its own, so that a new one does not change what was chosen."""
+    return zlib.crc32(name.encode()) & 0x7FFFFFFF
+
+
+def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str, str, int]]:
+    found = [(p.name, p.name.replace("_", " ").title(), p.metadata.get("description", "")) for p in api.priors()]
+    found = found or [("none", "None", "There is no shape prior")]
+    # What is shown where nothing was chosen yet.
+    first = DEFAULT_PRIOR if any(name == DEFAULT_PRIOR for name, _, _ in found) else found[0][0]
+    items = [(*words, "NONE", _number(DEFAULT_PRIOR if words[0] == first else words[0])) for words in found]
     if items != _prior_items:
         _prior_items[:] = items
     return _prior_items
@@ -28,6 +34,57 @@ def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str]]:
 
 def _is_empty(_self: Any, thing: bpy.types.Object) -> bool:
     return thing.type == "EMPTY"
+
+
+class DIST_TrainingProperties(bpy.types.PropertyGroup):
+    """What to train a prior from, and how."""
+
+    source: EnumProperty(
+        name="From",
+        description="Where the meshes are",
+        items=(
+            ("COLLECTION", "Collection", "Meshes in this file, with their modifiers"),
+            ("FOLDER", "Folder", "Mesh files: .obj, .off, .ply, .stl and .glb"),
+        ),
+    )
+    collection: PointerProperty(
+        name="Collection",
+        description=(
+            "Each visible object in it is a shape, and so is each collection in it, with all that it holds. "
+            "Z is up, and the front looks along -Y"
+        ),
+        type=bpy.types.Collection,
+    )
+    folder: StringProperty(
+        name="Folder", description="Its mesh files, also those in folders within it", subtype="DIR_PATH"
+    )
+    up: EnumProperty(
+        name="Up",
+        description="Which axis of the meshes points up",
+        items=[(a, a.upper(), "") for a in AXES],
+        default="+y",
+    )
+    front: EnumProperty(
+        name="Front",
+        description="Along which axis the front of the shapes looks",
+        items=[(a, a.upper(), "") for a in AXES],
+        default="+z",
+    )
+    name: StringProperty(name="Name", description="What the prior is to be called", maxlen=63)
+    size: EnumProperty(
+        name="Size",
+        description="How large a network is trained",
+        items=(
+            ("small", "Small", "6 layers of 192, as the built-in priors: minutes on a CPU for a dozen shapes"),
+            ("official", "Official", "8 layers of 512, as DeepSDF: finer, slower to trace with, and it wants a GPU"),
+        ),
+    )
+    licence: StringProperty(
+        name="Licence", description="Of the meshes, and so of the prior; kept in its file", maxlen=200
+    )
+    job: StringProperty(
+        name="Job", description="The folder of the last training, which another goes on from", subtype="DIR_PATH"
+    )
 
 
 class DIST_SceneProperties(bpy.types.PropertyGroup):
@@ -44,7 +101,12 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
         type=bpy.types.Object,
         poll=_is_empty,
     )
-    prior: EnumProperty(name="Shape Prior", description="What kind of thing it is", items=_list_priors)
+    prior: EnumProperty(
+        name="Shape Prior",
+        description="What kind of thing it is",
+        items=_list_priors,
+        default=_number(DEFAULT_PRIOR),
+    )
     quality: EnumProperty(
         name="Quality",
         description="How much work to spend",
@@ -68,9 +130,10 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
     last_job: StringProperty(
         name="Last Job", description="The folder of the last job of this scene", subtype="DIR_PATH"
     )
+    training: PointerProperty(type=DIST_TrainingProperties)
 
 
-CLASSES = (DIST_SceneProperties,)
+CLASSES = (DIST_TrainingProperties, DIST_SceneProperties)
 
 
 def of(scene: bpy.types.Scene | None) -> DIST_SceneProperties:

@@ -14,6 +14,7 @@ import pytest
 
 import dist_addon
 from blender_tests.addon.stage import FAKE_WORKER, ROOT, add_camera, make_picture
+from dist_addon import prior_files
 from dist_addon.jobs import find_python
 
 
@@ -22,6 +23,14 @@ def addon() -> Iterator[None]:
     dist_addon.register()
     yield
     dist_addon.unregister()
+
+
+@pytest.fixture(autouse=True)
+def own_priors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the user's priors are, apart from those of whoever runs the tests."""
+    folder = tmp_path / "own priors"
+    monkeypatch.setattr(prior_files, "user_folder", lambda: folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from types import SimpleNamespace
 
 import blf
@@ -12,11 +11,8 @@ import pytest
 
 from blender_tests.addon.stage import add_camera, is_alive, wait_until
 from dist_addon import api, cli, jobs, labels, panels, preferences, prior_files, registration
+from dist_addon.api import common
 from dist_addon.operators import running
-
-
-def started(start, chosen, *arguments, **options):
-    return start(*arguments, **{**options, **chosen})
 
 
 @pytest.fixture
@@ -24,9 +20,12 @@ def stand_in(monkeypatch, worker, prior, tmp_path):
     """Let the whole add-on use the stand-in worker and its prior; returns the folder of the next job."""
     folder = tmp_path / "job"
     folder.mkdir()
-    for name in ("start_reconstruction", "start_render"):
-        chosen = {"worker_folder": worker, "folder": folder}
-        monkeypatch.setattr(api, name, partial(started, getattr(api, name), chosen))
+    real = common.start
+
+    def start(request, _folder, _worker, **options):
+        return real(request, folder, worker, **options)
+
+    monkeypatch.setattr(common, "start", start)
     monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
     yield folder
     running.stop()

@@ -299,16 +299,19 @@ def test_a_reconstruction_looks_as_its_mesh_does(scene, camera, table, tmp_path)
     assert made.report["prior"] == "table" and made.report["queries"]["grid"] > 0
 
 
-def test_a_shape_of_a_prior_with_other_axes_in_an_upright_picture(scene, camera, table, tmp_path):
+def test_a_shape_of_a_prior_with_other_axes_in_an_upright_picture(scene, camera, table, python, tmp_path):
     vertices, faces, _ = table
     scene.render.resolution_x, scene.render.resolution_y = 56, 80
     scene.render.pixel_aspect_y = 1.25
     camera.data.sensor_fit, camera.data.sensor_height, camera.data.lens = "HORIZONTAL", 20, 72
-    # The same file with another up and front.
-    content = (ROOT / "dist_addon" / "priors" / "table.safetensors").read_bytes()
-    assert content.count(b'"up":"+z"') == 1 and content.count(b'"front":"-y"') == 1
+    # The same prior with another up and front.
     path = tmp_path / "lying.safetensors"
-    path.write_bytes(content.replace(b'"up":"+z"', b'"up":"+y"').replace(b'"front":"-y"', b'"front":"+x"'))
+    code = (
+        "import sys; from pathlib import Path; from dist_engine.prior import Prior\n"
+        "prior = Prior.load(Path(sys.argv[1])); prior.up, prior.front = '+y', '+x'; prior.save(Path(sys.argv[2]))\n"
+    )
+    command = [python, "-c", code, str(ROOT / "dist_addon" / "priors" / "table.safetensors"), str(path)]
+    subprocess.run(command, check=True, cwd=ROOT / "dist_addon" / "worker")
     empty = bpy.data.objects.new("Box", None)
     scene.collection.objects.link(empty)
     empty.location, empty.rotation_euler, empty.scale = (0.2, 0.1, -0.3), (0.2, 0.1, 0.5), (0.8, 0.6, 0.5)

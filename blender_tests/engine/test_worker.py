@@ -19,17 +19,23 @@ from dist_engine.prior import Prior
 from dist_engine.protocol import (
     PRIOR_FILE,
     Bounds,
+    ImportRequest,
+    MeshArrays,
     Placement,
+    PriorResult,
     RenderRequest,
     RenderResult,
     Request,
     RequestError,
     Result,
     Settings,
+    TrainRequest,
     View,
     read_task,
 )
 from dist_engine.tracing.march import march
+
+from blender_tests.engine.test_official import Plain, write
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = ROOT / "dist_addon" / "worker"
@@ -147,6 +153,55 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(job: Path, start) -> None:
     # The search for a start is not done again, and the cost goes on where it was.
     assert "start" not in {event.get("stage") for event in events}
     assert (job / "result.json").exists()
+
+
+def boxes(count: int) -> list[MeshArrays]:
+    """Closed meshes of twelve triangles, each of another height."""
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+    sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = np.array([corner for a, b, c, d in sides for corner in ((a, b, c), (a, c, d))], np.int32)
+    return [MeshArrays(f"box {n}", corners * (1, 1, n + 1), faces) for n in range(count)]
+
+
+def test_a_prior_is_trained_and_the_training_can_be_cancelled(tmp_path: Path, start) -> None:
+    TrainRequest("boxes", boxes(2), steps=100_000, device="cpu", threads=1).save(tmp_path)
+    process = start(tmp_path)
+    for line in process.stdout:
+        if json.loads(line).get("stage") == "train" and json.loads(line)["step"] >= 5:
+            break
+    began = time.monotonic()
+    process.stdin.write("cancel\n")
+    process.stdin.flush()
+    assert process.wait(10) == 1 and time.monotonic() - began < 3
+    assert (tmp_path / "checkpoint.safetensors").exists() and not (tmp_path / "result.json").exists()
+    # Of another number of steps, so that checkpoint does not count.
+    TrainRequest("boxes", boxes(2), steps=4, device="cpu", threads=1).save(tmp_path)
+    events = [json.loads(line) for line in start(tmp_path).stdout]
+    assert events[-1]["event"] == "done", events[-1]
+    assert Prior.load(tmp_path / PRIOR_FILE).codes.shape == (2, 64)
+    assert PriorResult.load(tmp_path).report["shapes"] == ["box 0", "box 1"]
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_checkpoint_in_the_official_layout_is_imported(tmp_path: Path, start, sound: bool) -> None:
+    codes, plain = torch.randn(3, 5), Plain([2], False, False, "none")
+    write(tmp_path / "in", plain, codes, "none")
+    if not sound:
+        (tmp_path / "in" / "LatentCodes" / "latest.pth").write_bytes(b"nothing of the kind")
+    (tmp_path / "job").mkdir()
+    ImportRequest("sofas", tmp_path / "in").save(tmp_path / "job")
+    events = [json.loads(line) for line in start(tmp_path / "job").stdout]
+    if not sound:
+        assert events[-1]["event"] == "error" and "latest.pth" in events[-1]["message"]
+        assert not (tmp_path / "job" / PRIOR_FILE).exists()
+        return
+    assert events[-1]["event"] == "done"
+    prior = Prior.load(tmp_path / "job" / PRIOR_FILE)
+    assert (prior.name, PriorResult.load(tmp_path / "job").report["shapes"]) == ("sofas", ["0", "1", "2"])
+    points = torch.rand(50, 3) * 2 - 1
+    with torch.no_grad():
+        expected = plain(codes[1:2], points)
+    torch.testing.assert_close(prior.decoder.field(prior.codes[1])(points, "test"), expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("how", ["cancel", "end of input"])

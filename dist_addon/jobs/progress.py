@@ -13,6 +13,10 @@ STAGES = {
     "mesh": "Making the mesh",
     "judge": "Comparing with the pictures",
     "render": "Rendering the shape",
+    "sample": "Measuring the meshes",
+    "train": "Training the prior",
+    "keep": "Writing the prior",
+    "import": "Reading the checkpoint",
 }
 
 

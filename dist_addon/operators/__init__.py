@@ -1,10 +1,12 @@
 """What the user can do, one file an action."""
 
-from . import bounds, cancel, reconstruct, render, result, worker
+from . import bounds, cancel, import_prior, reconstruct, render, result, train, worker
 
 CLASSES = (
     *reconstruct.CLASSES,
     *render.CLASSES,
+    *train.CLASSES,
+    *import_prior.CLASSES,
     *cancel.CLASSES,
     *result.CLASSES,
     *bounds.CLASSES,

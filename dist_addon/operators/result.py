@@ -1,19 +1,20 @@
-"""Import the result of a job: a shape into the scene, or the images of a rendering."""
+"""Import the result of a job: a shape into the scene, the images of a rendering, or a prior."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from .. import api
-from ..worker.dist_engine.protocol import RENDER, RequestError
+from ..worker.dist_engine.protocol import IMPORT, RENDER, TRAIN, RequestError
 
 
 class DIST_OT_import_result(bpy.types.Operator):
-    """Add the shape of a finished job to the scene, or show the images that it rendered"""  # noqa: D400
+    """Add the shape of a finished job to the scene, show the images that it rendered, or keep the prior that it made"""  # noqa: D400
 
     bl_idname = "dist.import_result"
     bl_label = "Import Result"
@@ -42,9 +43,12 @@ class DIST_OT_import_result(bpy.types.Operator):
         """Import the result."""
         folder = bpy.path.abspath(self.folder or self.directory)
         try:
-            if api.task_of(folder) == RENDER:
+            task = api.task_of(folder)
+            if task in (TRAIN, IMPORT):
+                told = f"Added the shape prior “{api.add_prior(folder).prior.name}”"
+            elif task == RENDER:
                 images = api.import_rendering(folder).images
-                show(images)
+                show_one(images["normal"], list(images.values()))
                 told = f"Made the images {', '.join(image.name for image in images.values())}"
             else:
                 told = f"Added “{api.import_result(folder, context.scene).name}”"
@@ -55,13 +59,13 @@ class DIST_OT_import_result(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def show(images: dict[str, bpy.types.Image]) -> None:
-    """Show a rendering's normals in an open Image Editor, unless one shows another of its images already."""
+def show_one(image: bpy.types.Image, known: Sequence[bpy.types.Image]) -> None:
+    """Show an image in an open Image Editor, unless one shows it or another of the `known` ones already."""
     areas = [area for window in bpy.data.window_managers[0].windows for area in window.screen.areas]
     editors: list[Any] = [area.spaces.active for area in areas if area.ui_type == "IMAGE_EDITOR"]
     free = [editor for editor in editors if not editor.use_image_pin]
-    if free and not any(editor.image in images.values() for editor in editors):
-        free[0].image = images["normal"]
+    if free and not any(editor.image in known for editor in editors):
+        free[0].image = image
 
 
 CLASSES = (DIST_OT_import_result,)

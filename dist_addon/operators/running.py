@@ -7,6 +7,7 @@ the scene, where an undo would turn it back and a save would keep it.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,12 +17,15 @@ from bpy.props import BoolProperty
 
 from .. import properties
 from ..jobs import Job, Progress
+from ..scene import training
 from ..scene.renderings import IMAGES
-from ..worker.dist_engine.protocol import RECONSTRUCT, RENDER, RequestError, read_task
+from ..worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, TRAIN, PriorResult, RequestError, read_task
+from .result import show_one
 
-INTERVAL = 0.2
+# Seconds between two looks at a job, and between two pictures of a training.
+INTERVAL, PICTURE_INTERVAL = 0.2, 2.0
 # What a person calls a job of each task.
-NOUNS = {RECONSTRUCT: "reconstruction", RENDER: "rendering"}
+NOUNS = {RECONSTRUCT: "reconstruction", RENDER: "rendering", TRAIN: "training", IMPORT: "import"}
 
 
 @dataclass
@@ -35,6 +39,7 @@ class Run:
     file_closed: bool = False
     cancelling: bool = False
     progress: Progress = field(default_factory=Progress)
+    pictured: float = 0.0
 
 
 current: Run | None = None
@@ -61,7 +66,8 @@ class JobOperator:
     def poll_idle(cls: Any) -> bool:
         """Whether nothing runs; says so where something does."""
         if current:
-            cls.poll_message_set(f"A {NOUNS[current.task]} is running: wait for it or cancel it")
+            noun = NOUNS[current.task]
+            cls.poll_message_set(f"{'An' if noun[0] == 'i' else 'A'} {noun} is running: wait for it or cancel it")
         return not current
 
     def run(self: Any, begin: Callable[[], Job], scene: bpy.types.Scene) -> set[Any]:
@@ -76,7 +82,10 @@ class JobOperator:
         if not (self.wait or in_background()):
             watch(job, scene)
             return {"FINISHED"}
-        job.wait()
+        progress = Progress()
+        job.wait(progress.take)
+        for warning in progress.warnings:
+            self.report({"WARNING"}, warning)
         if job.state != "done":
             print(job.log_tail(), file=sys.stderr)
             self.report({"ERROR"}, job.error or f"The {NOUNS[self.task]} was cancelled.")
@@ -140,6 +149,7 @@ def tick() -> float | None:
         return None
     for event in run.job.poll():
         run.progress.take(event)
+    _picture(run)
     if run.job.finished:
         current = None
         _finish(run)
@@ -147,32 +157,56 @@ def tick() -> float | None:
     return INTERVAL if current else None
 
 
+def _picture(run: Run) -> None:
+    """Bring the picture of a training up to date now and then."""
+    if run.task != TRAIN or time.monotonic() - run.pictured < PICTURE_INTERVAL:
+        return
+    run.pictured = time.monotonic()
+    try:
+        image = training.show(run.job.folder)
+    except RequestError as error:
+        print(f"DIST: {error}")
+        return
+    if image is not None:
+        show_one(image, [image])
+
+
 def _finish(run: Run) -> None:
     noun = NOUNS[run.task]
     if run.job.state == "cancelled":
-        say(f"The {noun} was cancelled.", run.task)
+        kept = " Train Prior goes on where it stopped, unless something was changed." if run.task == TRAIN else ""
+        say(f"The {noun} was cancelled.{kept}", run.task)
     elif run.job.state == "failed":
         say(run.job.error, run.task, failure=True)
         print(f"DIST: {run.job.error}\n{run.job.log_tail()}")
     else:
         scene = next((s for s in bpy.data.scenes if s.session_uid == run.scene_uid), None)
         if scene is None or run.file_closed:
-            say(
-                f"The {noun} is done, but its scene is closed. Import Result, under Last Job, adds it to any "
-                f"scene, from this folder:\n{run.job.folder}",
-                run.task,
-            )
-            return
+            if run.task not in (TRAIN, IMPORT):
+                say(
+                    f"The {noun} is done, but its scene is closed. Import Result, under Last Job, adds it to any "
+                    f"scene, from this folder:\n{run.job.folder}",
+                    run.task,
+                )
+                return
+            # A prior belongs to no scene.
+            scene = bpy.context.scene
         try:
             added = import_with_undo(str(run.job.folder), scene)
         except RuntimeError as error:
             say(str(error).removeprefix("Error: ").strip(), run.task, failure=True)
         else:
-            if run.task == RENDER:
-                told = [f"Made the images {', '.join(IMAGES.values())}; their files are in:\n{run.job.folder}"]
-            else:
-                told = [f"Added “{thing.name}”.{_overlap(thing)}" for thing in added]
-            say("\n".join([*told, *run.progress.warnings]), run.task)
+            say("\n".join([*_made(run, added), *run.progress.warnings]), run.task)
+
+
+def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
+    """What a finished job has made, in sentences."""
+    if run.task in (TRAIN, IMPORT):
+        report = PriorResult.load(run.job.folder).report
+        return [f"“{report['name']}” is among the shape priors now, made from {len(report['shapes'])} shapes."]
+    if run.task == RENDER:
+        return [f"Made the images {', '.join(IMAGES.values())}; their files are in:\n{run.job.folder}"]
+    return [f"Added “{thing.name}”.{_overlap(thing)}" for thing in added]
 
 
 def _overlap(thing: bpy.types.Object) -> str:

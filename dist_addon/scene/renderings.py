@@ -32,19 +32,19 @@ def write_files(result: RenderResult, folder: Path) -> dict[str, Path]:
     depth = np.repeat(result.depth[..., None], 3, axis=2)
     colours = np.concatenate([(result.normal + 1) / 2 * inside, inside], axis=2)
     return {
-        "depth": _write(folder / "depth.exr", depth),
-        "normal": _write(folder / "normal.exr", result.normal),
-        "silhouette": _write(folder / "silhouette.png", np.repeat(inside, 4, axis=2)),
-        "preview": _write(folder / "normal.png", colours),
+        "depth": write_picture(folder / "depth.exr", depth),
+        "normal": write_picture(folder / "normal.exr", result.normal),
+        "silhouette": write_picture(folder / "silhouette.png", np.repeat(inside, 4, axis=2)),
+        "preview": write_picture(folder / "normal.png", colours),
     }
 
 
 def show_files(files: dict[str, Path]) -> dict[str, bpy.types.Image]:
     """Make Blender's images of `IMAGES` show a rendering's files, in place of the last rendering's."""
-    return {kind: _show(name, files[kind]) for kind, name in IMAGES.items()}
+    return {kind: show_picture(name, files[kind]) for kind, name in IMAGES.items()}
 
 
-def _write(path: Path, pixels: np.ndarray) -> Path:
+def write_picture(path: Path, pixels: np.ndarray) -> Path:
     """Write (H, W, 3 or 4) numbers as they are, rows from top to bottom: an ``.exr`` holds floats, a ``.png`` bytes."""
     height, width, channels = pixels.shape
     exr = path.suffix == ".exr"
@@ -62,7 +62,8 @@ def _write(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def _show(name: str, path: Path) -> bpy.types.Image:
+def show_picture(name: str, path: Path) -> bpy.types.Image:
+    """Make the image of a name show a file, in place of what it showed before."""
     # Not one that belongs to a linked library.
     image: Any = bpy.data.images.get((name, None))
     if image is None:

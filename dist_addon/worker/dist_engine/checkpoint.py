@@ -6,12 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 
-def save(path: Path, step: int, unknowns: Mapping[str, Tensor], optimiser: torch.optim.Adam) -> None:
-    """Write the unknowns with Adam's moments beside `path` and move them into place."""
+def save(path: Path, step: int, unknowns: Mapping[str, Tensor], optimiser: torch.optim.Adam, purpose: str) -> None:
+    """Write the unknowns with Adam's moments beside `path` and move them into place.
+
+    Parameters
+    ----------
+    path : Path
+    step : int
+        How many steps were done.
+    unknowns : mapping of str to Tensor
+    optimiser : Adam
+        Of these unknowns.
+    purpose : str
+        What is optimised: only an optimisation of the same can go on from here.
+    """
     tensors = {"step": torch.tensor(step)}
     for name, unknown in unknowns.items():
         tensors[name] = unknown.detach()
@@ -19,15 +32,27 @@ def save(path: Path, step: int, unknowns: Mapping[str, Tensor], optimiser: torch
         if state:
             tensors |= {f"{name}|m": state["exp_avg"], f"{name}|v": state["exp_avg_sq"]}
     beside = path.with_name(path.name + ".part")
-    save_file(tensors, beside)
+    save_file({name: tensor.cpu() for name, tensor in tensors.items()}, beside, {"purpose": purpose})
     beside.replace(path)
 
 
-def resume(path: Path, unknowns: Mapping[str, Tensor], optimiser: torch.optim.Adam) -> int:
-    """Put what `save` wrote back into the unknowns and the optimiser; returns the step, 0 without a file."""
+def resume(path: Path, unknowns: Mapping[str, Tensor], optimiser: torch.optim.Adam, purpose: str) -> int:
+    """Put what `save` wrote back into the unknowns and the optimiser.
+
+    Returns
+    -------
+    int
+        The step; 0, with nothing changed, where there is no file, or it is damaged or of another purpose.
+    """
     if not path.exists():
         return 0
-    tensors = load_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("purpose") != purpose:
+                return 0
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return 0
     step = int(tensors["step"])
     for name, unknown in unknowns.items():
         unknown.data.copy_(tensors[name])

@@ -41,6 +41,11 @@ class Reporter:
             except OSError:
                 self._stop.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the work should stop."""
+        return self._stop.is_set()
+
     def progress(self, stage: str, step: int, steps: int, loss: float | None, seconds_left: float | None) -> None:
         """Report progress.
 
@@ -95,6 +100,14 @@ def load_task(task: str) -> Callable[[Path, Reporter], None]:
         from .render import render
 
         return render
+    if task == protocol.TRAIN:
+        from .train import train_prior
+
+        return train_prior
+    if task == protocol.IMPORT:
+        from .import_prior import import_prior
+
+        return import_prior
     from .reconstruct import reconstruct
 
     return reconstruct

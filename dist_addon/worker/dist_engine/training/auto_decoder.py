@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +15,11 @@ from torch import Tensor
 
 from .. import checkpoint
 from ..decoder import Architecture, Decoder
+
+# Seconds between two checkpoints, and between two reports.
+KEEP_EVERY, REPORT_EVERY = 10.0, 0.5
+# Share of the steps that a GPU takes in half precision; the last ones, which settle the thousandths, in full.
+HALF = 0.8
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Recipe:
         walks by it.
     code_weight : float
         Weight of the mean of |z|^2.
+    seed : int
+        The same seed gives the same codes, weights and batches on every machine, and on one machine the same result.
     """
 
     steps: int = 24_000
@@ -50,11 +60,26 @@ class Recipe:
 
 @dataclass
 class Progress:
-    """One line of a training's progress; the loss is the weighted mean absolute error of the distance."""
+    """Where a training stands.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    loss : float
+        The weighted mean absolute error of the distance, in the object frame's units, since the last report.
+    seconds_left : float
+    decoder : Decoder
+        As it is now; it goes on changing.
+    codes : (N, latent) tensor
+        Likewise.
+    """
 
     step: int
     loss: float
     seconds_left: float
+    decoder: Decoder
+    codes: Tensor
 
 
 def train(
@@ -64,29 +89,43 @@ def train(
     recipe: Recipe,
     file: Path,
     report: Callable[[Progress], bool],
+    device: torch.device | str = "cpu",
 ) -> tuple[Decoder, Tensor]:
     """Fit decoder and codes to samples.
 
     Parameters
     ----------
+    architecture : Architecture
     points, distances : (N, M, 3) and (N, M) tensors
-        Samples of N shapes in the object frame.
+        Samples of N shapes in the object frame, on the CPU.
+    recipe : Recipe
     file : Path
-        Written every 1000 steps; training goes on from it where it exists.
+        The checkpoint, written every 10 seconds and at the end. Training goes on from it where it is of the same
+        architecture, samples and recipe, and ends with the same weights as if it had never stopped.
     report : callable
-        Called every 100 steps; training ends early where it returns False.
+        Called twice a second and after the last step; training ends early where it returns False.
+    device : torch.device
+        What to compute on. The samples go there as well, if they fit into half of its free memory.
 
     Returns
     -------
     decoder : Decoder
     codes : (N, latent) tensor
+        Both on `device`.
+
+    Raises
+    ------
+    ValueError
+        The loss is no longer a finite number.
     """
+    device = torch.device(device)
     generator = torch.Generator().manual_seed(recipe.seed)
     decoder = Decoder(architecture)
     decoder.initialise(generator)
     codes = torch.empty(len(points), architecture.latent)
     # Of length 1: with much shorter codes the decoder takes long to tell one shape from another.
-    codes.normal_(0, architecture.latent**-0.5, generator=generator).requires_grad_()
+    codes.normal_(0, architecture.latent**-0.5, generator=generator)
+    decoder, codes = decoder.to(device), codes.to(device).requires_grad_()
     unknowns = {**dict(decoder.named_parameters()), "codes": codes}
     optimiser = torch.optim.Adam(
         [
@@ -94,36 +133,70 @@ def train(
             {"params": [codes], "peak": recipe.lr_codes},
         ]
     )
-    step = checkpoint.resume(file, unknowns, optimiser)
-    generator.manual_seed(recipe.seed + step)
-    started, first, running = time.monotonic(), step, 0.0
-    while step < recipe.steps:
+    purpose = _purpose(architecture, recipe, points, distances)
+    step = checkpoint.resume(file, unknowns, optimiser, purpose)
+    if _fits(points, distances, device):
+        points, distances = points.to(device), distances.to(device)
+    started = kept = reported = time.monotonic()
+    first, told, running = step, step, torch.zeros((), device=device)
+    going = True
+    while going and step < recipe.steps:
         _schedule(optimiser, recipe, step)
+        # Batches depend on the step alone, so that a training that goes on sees those it would have seen.
+        generator.manual_seed(recipe.seed * 1_000_003 + step)
         shapes = torch.randint(len(points), (recipe.shapes,), generator=generator)
         picks = torch.randint(points.shape[1], (recipe.shapes, recipe.samples), generator=generator)
-        target = distances[shapes[:, None], picks]
-        value = decoder(points[shapes[:, None], picks], codes[shapes])
-        off = value - target
+        where = (shapes[:, None].to(points.device), picks.to(points.device))
+        target = distances[where].to(device)
+        # On a CPU, and on Apple's GPUs, half precision is no faster.
+        half = device.type == "cuda" and step < HALF * recipe.steps
+        with torch.autocast("cuda", torch.bfloat16) if half else contextlib.nullcontext():
+            value = decoder(points[where].to(device), codes[shapes.to(device)])
+        off = value.float() - target
         blame = 1 + (recipe.over - 1) * (off > 0) * (target / recipe.soft).clamp(0, 1)
         error = (off.abs() * blame * recipe.soft / (recipe.soft + target.abs())).mean()
-        loss = error + recipe.code_weight * codes[shapes].square().sum(1).mean()
+        loss = error + recipe.code_weight * codes[shapes.to(device)].square().sum(1).mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         step += 1
-        running += float(error.detach())
-        if step % 1000 == 0 or step == recipe.steps:
-            checkpoint.save(file, step, unknowns, optimiser)
-        if step % 100 == 0:
-            pace = (time.monotonic() - started) / (step - first)
-            if not report(Progress(step, running / 100, pace * (recipe.steps - step))):
-                break
-            running = 0.0
+        running += error.detach()
+        now, last = time.monotonic(), step == recipe.steps
+        if last or now - reported >= REPORT_EVERY:
+            mean = float(running) / (step - told)
+            if not math.isfinite(mean):
+                raise ValueError(f"The training went astray after {step} steps: try another seed.")
+            pace = (now - started) / (step - first)
+            going = report(Progress(step, mean, pace * (recipe.steps - step), decoder, codes.detach()))
+            # What the report itself takes does not count as pace.
+            started += time.monotonic() - now
+            told, reported, running = step, time.monotonic(), torch.zeros_like(running)
+        if last or not going or now - kept >= KEEP_EVERY:
+            checkpoint.save(file, step, unknowns, optimiser, purpose)
+            kept = now
     return decoder.eval(), codes.detach()
 
 
 def _schedule(optimiser: torch.optim.Adam, recipe: Recipe, step: int) -> None:
     warm = min(1.0, (step + 1) / 50)
-    fall = 0.01 + 0.99 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / recipe.steps)).item())
+    fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
     for group in optimiser.param_groups:
         group["lr"] = group["peak"] * warm * fall
+
+
+def _purpose(architecture: Architecture, recipe: Recipe, points: Tensor, distances: Tensor) -> str:
+    """What tells one training from another."""
+    digest = hashlib.sha256(repr((architecture, recipe, tuple(points.shape))).encode())
+    # A part of the samples will do: other meshes change all of them.
+    for part in (points[:, ::16], distances[:, ::16]):
+        digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _fits(points: Tensor, distances: Tensor, device: torch.device) -> bool:
+    needed = points.nbytes + distances.nbytes
+    if device.type == "cuda":
+        return needed < torch.cuda.mem_get_info(device)[0] / 2
+    if device.type == "mps":
+        return needed < torch.mps.recommended_max_memory() / 2
+    return True

@@ -1,0 +1,44 @@
+"""What the add-on can do, as plain functions: the operators, the command line and scripts all call these."""
+
+from __future__ import annotations
+
+from ..prior_files import Prior, find_prior, priors
+from .common import evaluate, jobs_folder, new_job_folder, task_of
+from .reconstruction import (
+    QUALITIES,
+    Reconstruction,
+    add_bounds,
+    gather,
+    import_result,
+    reconstruct,
+    start_reconstruction,
+)
+from .rendering import Rendering, import_rendering, render_shape, start_render
+from .training import Training, add_prior, import_prior, start_import, start_training, train_prior
+
+__all__ = [
+    "QUALITIES",
+    "Prior",
+    "Reconstruction",
+    "Rendering",
+    "Training",
+    "add_bounds",
+    "add_prior",
+    "evaluate",
+    "find_prior",
+    "gather",
+    "import_prior",
+    "import_rendering",
+    "import_result",
+    "jobs_folder",
+    "new_job_folder",
+    "priors",
+    "reconstruct",
+    "render_shape",
+    "start_import",
+    "start_reconstruction",
+    "start_render",
+    "start_training",
+    "task_of",
+    "train_prior",
+]

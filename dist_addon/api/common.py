@@ -1,0 +1,121 @@
+"""What all tasks share: jobs' folders, starting a worker, waiting for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import bpy
+
+from .. import preferences, storage
+from ..jobs import Job, JobError, Progress, find_python, new_folder
+from ..jobs.environment import clean_environment
+from ..prior_files import Prior
+from ..worker.dist_engine.protocol import CHECKPOINT_FILE, PRIOR_FILE, RequestError, read_task
+
+
+class AnyRequest(Protocol):
+    """A request of any task."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder that exists."""
+
+
+def start(
+    request: AnyRequest,
+    folder: str | os.PathLike[str] | None,
+    worker_folder: Path,
+    prior: Prior | None = None,
+    resumes: bool = False,
+) -> Job:
+    """Write a checked request, with the prior that it needs, into a folder and start a worker on it.
+
+    Parameters
+    ----------
+    request : request of the protocol
+    folder : path or None
+        Made where it is missing; None: a new one.
+    worker_folder : Path
+        The worker that Python runs.
+    prior : Prior, optional
+    resumes : bool
+        Keep an earlier run's checkpoint: the worker knows whether it can go on from it.
+
+    Raises
+    ------
+    RequestError
+        The folder cannot be written. JobError, a kind of it: no Python can run the worker.
+    """
+    python = find_python(preferences.python())
+    target = new_job_folder() if folder is None else Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        # A folder that is used again must not show the last run's result.
+        for name in ("result.json", "events.jsonl", "log.txt", *(() if resumes else (CHECKPOINT_FILE,))):
+            (target / name).unlink(missing_ok=True)
+        if prior:
+            shutil.copyfile(prior.path, target / PRIOR_FILE)
+        request.save(target)
+    except OSError as error:
+        raise RequestError(f"The job's folder {target} cannot be written: {error}. Choose another folder.") from error
+    program = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
+    job = Job(target)
+    job.start(python.path, worker_folder, clean_environment(program_folder=program))
+    return job
+
+
+def wait(job: Job, progress: Callable[[Progress], None] | None, noun: str) -> None:
+    """Wait until a job is done; `JobError` where it ended otherwise."""
+    state = Progress()
+
+    def show(event: dict[str, Any]) -> None:
+        state.take(event)
+        if progress:
+            progress(state)
+
+    job.wait(show)
+    if job.state != "done":
+        raise JobError(job.error or f"The {noun} was cancelled.")
+
+
+def task_of(folder: str | os.PathLike[str]) -> str:
+    """Return what a finished job did: one of the protocol's tasks, such as `protocol.RECONSTRUCT`.
+
+    Raises
+    ------
+    RequestError
+        The folder holds no result.
+    """
+    if not (Path(folder) / "result.json").is_file():
+        raise RequestError(f"The folder {folder} holds no result: choose the folder of a finished job.")
+    return read_task(Path(folder))
+
+
+def new_job_folder() -> Path:
+    """Make a folder for a job, in `jobs_folder`, and delete there what is older than the newest 20, and finished."""
+    return new_folder(jobs_folder())
+
+
+def jobs_folder() -> Path:
+    """Return where jobs are kept: among the extension's files, or a temporary folder where it is a plain package."""
+    return storage.user_folder("jobs") or Path(tempfile.gettempdir())
+
+
+def evaluate(scene: bpy.types.Scene) -> bpy.types.Depsgraph:
+    """Return a scene's dependency graph, up to date: of the current view layer where the scene is the current one."""
+    layer = bpy.context.view_layer if scene == bpy.context.scene else scene.view_layers[0]
+    assert layer is not None
+    layer.update()
+    assert layer.depsgraph is not None
+    return layer.depsgraph
+
+
+def or_current(scene: bpy.types.Scene | None) -> bpy.types.Scene:
+    """A scene, or the current one where none is given."""
+    chosen = scene or bpy.context.scene
+    assert chosen is not None
+    return chosen

@@ -1,0 +1,229 @@
+"""Reconstruct a shape from pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .. import preferences
+from ..jobs import Job, Progress
+from ..jobs.job import WORKER_FOLDER
+from ..prior_files import find_prior
+from ..scene import bounds as scene_bounds
+from ..scene import cameras as scene_cameras
+from ..scene import images as scene_images
+from ..scene import result as scene_result
+from ..worker.dist_engine.protocol import RECONSTRUCT, Request, RequestError, Result, Settings, View
+from . import common
+
+Cameras = bpy.types.Collection | Iterable[bpy.types.Object]
+
+QUALITIES = {
+    "preview": Settings(iterations=30, rays=3000, mesh_resolution=128),
+    "normal": Settings(iterations=80, rays=8000, mesh_resolution=256),
+    "fine": Settings(iterations=160, rays=20000, mesh_resolution=256),
+}
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What `reconstruct` made.
+
+    Attributes
+    ----------
+    object : Object
+        The mesh in the scene.
+    report : dict
+        The worker's report; see `protocol.Result`.
+    folder : Path
+        The job's folder, with the request, the log and the result.
+    """
+
+    object: bpy.types.Object
+    report: dict[str, Any]
+    folder: Path
+
+
+def gather(
+    cameras: Cameras | None,
+    bounds: bpy.types.Object | None,
+    *,
+    quality: str = "normal",
+    refine_placement: bool = True,
+    seed: int = 0,
+    settings: Settings | None = None,
+    scene: bpy.types.Scene | None = None,
+) -> Request:
+    """Turn the scene into a request, with every check that needs no work.
+
+    Parameters
+    ----------
+    cameras : Collection or camera objects
+        Each with a background image whose alpha shows the thing.
+    bounds : Object
+        An Empty: the box that holds the thing, its +Z up, its -Y front.
+    quality : str
+        A key of `QUALITIES`.
+    refine_placement : bool
+        Fit scale, rotation and translation as well.
+    seed : int
+    settings : Settings, optional
+        Taken as they are instead of `quality`, `refine_placement` and `seed`.
+    scene : Scene, optional
+        The current one by default.
+
+    Raises
+    ------
+    RequestError
+        Something is missing or unfit; the message names it and the remedy.
+    """
+    if quality not in QUALITIES:
+        raise RequestError(f"There is no quality “{quality}”: choose one of {', '.join(QUALITIES)}.")
+    scene = common.or_current(scene)
+    depsgraph = common.evaluate(scene)
+    found = scene_cameras.list_cameras(cameras)
+    box = scene_bounds.read_bounds(bounds, depsgraph)
+    # Cheap checks of every camera come before any picture is loaded.
+    poses = [scene_cameras.world_to_camera(camera, depsgraph) for camera in found]
+    for camera in found:
+        scene_cameras.intrinsics(camera, scene_cameras.render_size(scene), scene, depsgraph)
+    masks, images = scene_images.read_masks(found)
+    size = (masks.shape[2], masks.shape[1])
+    views = []
+    for camera, image, pose in zip(found, images, poses, strict=True):
+        scene_cameras.check_aspect(camera, image.name, size, scene)
+        K = scene_cameras.intrinsics(camera, size, scene, depsgraph)
+        views.append(View(camera.name, K, np.asarray(pose)))
+    settings = settings or replace(
+        QUALITIES[quality],
+        refine_placement=refine_placement,
+        seed=seed,
+        device=preferences.device(),
+    )
+    request = Request(views=views, masks=masks, bounds=box, settings=settings)
+    request.check()
+    return request
+
+
+def start_reconstruction(
+    cameras: Cameras | None,
+    bounds: bpy.types.Object | None,
+    *,
+    prior: str | os.PathLike[str] = "table",
+    quality: str = "normal",
+    refine_placement: bool = True,
+    seed: int = 0,
+    settings: Settings | None = None,
+    scene: bpy.types.Scene | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    worker_folder: Path = WORKER_FOLDER,
+) -> Job:
+    """Check the scene, write a request and start a worker on it; returns at once.
+
+    Parameters
+    ----------
+    cameras, bounds, quality, refine_placement, seed, settings, scene
+        See `gather`.
+    prior : str or path
+        The name of a built-in prior (see `priors`), or a .safetensors file.
+    folder : path, optional
+        The job's folder, made where it is missing; a new one by default.
+    worker_folder : Path
+        The worker that Python runs.
+
+    Returns
+    -------
+    Job
+        Call its `poll`, or `wait`; then `import_result` with its folder.
+
+    Raises
+    ------
+    RequestError
+        Something is missing or unfit. JobError, a kind of it: no Python can run the worker.
+    """
+    request = gather(
+        cameras,
+        bounds,
+        quality=quality,
+        refine_placement=refine_placement,
+        seed=seed,
+        settings=settings,
+        scene=scene,
+    )
+    found = find_prior(prior)
+    return common.start(replace(request, prior=found.reference), folder, worker_folder, prior=found)
+
+
+def reconstruct(
+    cameras: Cameras | None,
+    bounds: bpy.types.Object | None,
+    *,
+    prior: str | os.PathLike[str] = "table",
+    quality: str = "normal",
+    refine_placement: bool = True,
+    seed: int = 0,
+    settings: Settings | None = None,
+    scene: bpy.types.Scene | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    worker_folder: Path = WORKER_FOLDER,
+    progress: Callable[[Progress], None] | None = None,
+) -> Reconstruction:
+    """Reconstruct a shape and add it to the scene; returns when it is there.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with the job's `Progress` after each event. An exception in it cancels the job.
+
+    Others are those of `start_reconstruction`.
+
+    Raises
+    ------
+    RequestError
+        Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
+    """
+    job = start_reconstruction(
+        cameras,
+        bounds,
+        prior=prior,
+        quality=quality,
+        refine_placement=refine_placement,
+        seed=seed,
+        settings=settings,
+        scene=scene,
+        folder=folder,
+        worker_folder=worker_folder,
+    )
+    common.wait(job, progress, "reconstruction")
+    thing, report = _import(job.folder, scene)
+    return Reconstruction(thing, report, job.folder)
+
+
+def import_result(folder: str | os.PathLike[str], scene: bpy.types.Scene | None = None) -> bpy.types.Object:
+    """Add a finished job's shape to the scene (the current one by default).
+
+    Raises
+    ------
+    RequestError
+        The folder holds no result, or a damaged one.
+    """
+    return _import(Path(folder), scene)[0]
+
+
+def add_bounds(cameras: Cameras | None, scene: bpy.types.Scene | None = None) -> bpy.types.Object:
+    """Add an Empty where the cameras look; see `scene.bounds.add_bounds`."""
+    scene = common.or_current(scene)
+    return scene_bounds.add_bounds(scene_cameras.list_cameras(cameras), scene, common.evaluate(scene))
+
+
+def _import(folder: Path, scene: bpy.types.Scene | None) -> tuple[bpy.types.Object, dict[str, Any]]:
+    if common.task_of(folder) != RECONSTRUCT:
+        raise RequestError(f"The folder {folder} holds a rendering, no shape: its images are shown instead.")
+    result = Result.load(folder)
+    return scene_result.add_result(result, common.or_current(scene)), result.report

@@ -1,0 +1,265 @@
+"""Train a shape prior from meshes, or make one from a DeepSDF checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import preferences, prior_files
+from ..jobs import Job, Progress
+from ..jobs.job import WORKER_FOLDER
+from ..prior_files import Prior
+from ..scene import meshes as scene_meshes
+from ..scene import training as scene_training
+from ..worker.dist_engine.protocol import (
+    IMPORT,
+    PRIOR_FILE,
+    TRAIN,
+    ImportRequest,
+    MeshArrays,
+    MeshFile,
+    PriorResult,
+    RequestError,
+    TrainRequest,
+)
+from . import common
+
+# Meshes to train from: those of a collection, or the files of a folder.
+Source = bpy.types.Collection | str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `train_prior` or `import_prior` made.
+
+    Attributes
+    ----------
+    prior : Prior
+    report : dict
+        The worker's report; see `protocol.PriorResult`.
+    folder : Path
+        The job's folder, with the request, the log and the result.
+    """
+
+    prior: Prior
+    report: dict[str, Any]
+    folder: Path
+
+
+def start_training(
+    source: Source | None,
+    name: str,
+    *,
+    size: str = "small",
+    up: str = "+y",
+    front: str = "+z",
+    steps: int = 0,
+    seed: int = 0,
+    licence: str = "",
+    scene: bpy.types.Scene | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    worker_folder: Path = WORKER_FOLDER,
+) -> Job:
+    """Gather the meshes, write a request and start a worker on it; returns at once.
+
+    Parameters
+    ----------
+    source : Collection or path
+        A collection: what can be seen of it in the scene, with modifiers; see `scene.meshes.read_collection`. A
+        folder: its mesh files, also those in folders within it.
+    name : str
+        What the prior is to be called.
+    size : str
+        ``small`` for a CPU or ``official`` for a GPU; `dist_engine.training.sizes` explains them.
+    up, front : str
+        For a folder: which axis of its meshes points up, and where their front looks, such as ``+y`` and ``+z``. In a
+        collection, Z is up and the front looks along -Y.
+    steps : int
+        Optimiser steps; 0 leaves the number to the size and the number of meshes.
+    seed : int
+    licence : str
+        Of the meshes, and so of the prior; kept in it.
+    scene : Scene, optional
+        The current one by default.
+    folder : path, optional
+        The job's folder, made where it is missing; a new one by default. With that of a training which was cancelled
+        or failed, it goes on from the checkpoint, as long as nothing else that is asked for has changed.
+    worker_folder : Path
+        The worker that Python runs.
+
+    Returns
+    -------
+    Job
+        Call its `poll`, or `wait`; then `add_prior` with its folder.
+
+    Raises
+    ------
+    RequestError
+        Something is missing or unfit. JobError, a kind of it: no Python can run the worker.
+    """
+    meshes: list[MeshArrays] | list[MeshFile]
+    if isinstance(source, bpy.types.Collection):
+        meshes = scene_meshes.read_collection(source, common.evaluate(common.or_current(scene)))
+        up, front = "+z", "-y"
+    elif source is None or not str(source):
+        raise RequestError("Nothing to train from was chosen: choose a collection or a folder of meshes.")
+    else:
+        meshes = scene_meshes.list_files(Path(bpy.path.abspath(os.fspath(source))))
+    request = TrainRequest(
+        name=name,
+        meshes=meshes,
+        up=up,
+        front=front,
+        size=size,
+        steps=steps,
+        seed=seed,
+        licence=licence,
+        device=preferences.device(),
+    )
+    request.check()
+    return common.start(request, folder, worker_folder, resumes=True)
+
+
+def train_prior(
+    source: Source | None,
+    name: str,
+    *,
+    size: str = "small",
+    up: str = "+y",
+    front: str = "+z",
+    steps: int = 0,
+    seed: int = 0,
+    licence: str = "",
+    scene: bpy.types.Scene | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    worker_folder: Path = WORKER_FOLDER,
+    file: str | os.PathLike[str] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Training:
+    """Train a shape prior from meshes; returns when it is there.
+
+    Parameters
+    ----------
+    file : path, optional
+        Where to put the prior; among the user's priors by default.
+    progress : callable, optional
+        Called with the job's `Progress` after each event. An exception in it cancels the job.
+
+    Others are those of `start_training`.
+
+    Raises
+    ------
+    RequestError
+        Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
+    """
+    _check_target(name, file)
+    job = start_training(
+        source,
+        name,
+        size=size,
+        up=up,
+        front=front,
+        steps=steps,
+        seed=seed,
+        licence=licence,
+        scene=scene,
+        folder=folder,
+        worker_folder=worker_folder,
+    )
+    common.wait(job, progress, "training")
+    return add_prior(job.folder, file)
+
+
+def start_import(
+    source: str | os.PathLike[str],
+    name: str,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    worker_folder: Path = WORKER_FOLDER,
+) -> Job:
+    """Start a worker that makes a prior from a checkpoint in the official DeepSDF layout; returns at once.
+
+    Parameters
+    ----------
+    source : path
+        A folder with ``specs.json``, ``ModelParameters/latest.pth`` and ``LatentCodes/latest.pth``.
+    name : str
+        What the prior is to be called.
+
+    Others are those of `start_training`.
+
+    Raises
+    ------
+    RequestError
+        It is no such folder, or the name cannot be used. JobError, a kind of it: no Python can run the worker.
+    """
+    chosen = Path(bpy.path.abspath(os.fspath(source))).absolute()
+    if not (chosen / "specs.json").is_file():
+        raise RequestError(f"{chosen} holds no specs.json: choose the folder of a DeepSDF checkpoint.")
+    request = ImportRequest(name, chosen)
+    request.check()
+    return common.start(request, folder, worker_folder)
+
+
+def import_prior(
+    source: str | os.PathLike[str],
+    name: str | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    worker_folder: Path = WORKER_FOLDER,
+    file: str | os.PathLike[str] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Training:
+    """Make a prior from a checkpoint in the official DeepSDF layout; returns when it is there.
+
+    Parameters
+    ----------
+    name : str, optional
+        What the prior is to be called; as the folder by default.
+
+    Others are those of `start_import` and `train_prior`.
+
+    Raises
+    ------
+    RequestError
+        The folder or the name cannot be used. JobError, a kind of it: the worker failed or was cancelled.
+    """
+    name = Path(bpy.path.abspath(os.fspath(source))).absolute().name if name is None else name
+    _check_target(name, file)
+    job = start_import(source, name, folder=folder, worker_folder=worker_folder)
+    common.wait(job, progress, "import")
+    return add_prior(job.folder, file)
+
+
+def add_prior(folder: str | os.PathLike[str], file: str | os.PathLike[str] | None = None) -> Training:
+    """Put the prior that a finished training or import made among the user's priors, or where `file` says.
+
+    A training's losses and pictures are shown as the image “DIST Training”.
+
+    Raises
+    ------
+    RequestError
+        The folder holds no prior, or there is another of its name.
+    """
+    folder = Path(folder).absolute()
+    task = common.task_of(folder)
+    if task not in (TRAIN, IMPORT):
+        raise RequestError(f"The folder {folder} holds no prior, but what another job made: import it as a result.")
+    report = PriorResult.load(folder).report
+    prior = prior_files.keep_prior(folder / PRIOR_FILE, str(report["name"]), None if file is None else Path(file))
+    if task == TRAIN:
+        scene_training.show(folder)
+    return Training(prior, report, folder)
+
+
+def _check_target(name: str, file: str | os.PathLike[str] | None) -> None:
+    """Raise `RequestError` before any work where the prior could not be kept."""
+    if file is None:
+        prior_files.check_free(name)
+    elif Path(file).suffix != ".safetensors":
+        raise RequestError(f"The prior's file {file} must end in .safetensors.")

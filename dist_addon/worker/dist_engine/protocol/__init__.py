@@ -1,0 +1,100 @@
+"""What Blender and the worker say to each other: a request, events, a result.
+
+Both sides import this package, so it needs numpy only. Everything is JSON and ``.npy``: nothing is ever unpickled.
+
+A job is a folder::
+
+    request.json and, by its task:                               written by Blender's side
+        reconstruct  prior.safetensors  masks.npy  [depths.npy]
+        render       prior.safetensors
+        train        mesh_vertices.npy  mesh_faces.npy, or meshes/
+        import
+    events.jsonl  log.txt  [checkpoint.safetensors]              written while the worker runs
+        train        losses.npy  previews.npy
+    result.json  and, by its task:                               written at the end
+        reconstruct  vertices.npy  faces.npy  normals.npy
+        render       depth.npy  normal.npy  silhouette.npy
+        train        prior.safetensors
+        import       prior.safetensors
+
+Frames. *World* is Blender's world (Z up, Blender units). A *camera* looks along +z with x right and y down, and pixel
+(0, 0) is the outer corner of the top left pixel, so pixel centres lie at half numbers. *Object* is the prior's own
+normalised frame, in which every shape fits in the unit sphere. A *thing's own* frame has the thing's right, back and up
+as x, y and z, whatever the prior's axes are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .events import EVENTS, parse_event, write_event
+from .files import MAX_PIXELS, VERSION, RequestError, read_array, read_json, write_array, write_json
+from .places import Bounds, Placement, View
+from .priors import (
+    AXES,
+    CHECKPOINT_FILE,
+    FEWEST,
+    IMPORT,
+    LOSSES_FILE,
+    MESH_FILES,
+    PREVIEWS_FILE,
+    PRIOR_FILE,
+    SIZES,
+    TRAIN,
+    ImportRequest,
+    MeshArrays,
+    MeshFile,
+    PriorResult,
+    TrainRequest,
+    check_name,
+)
+from .reconstruction import RECONSTRUCT, Request, Result, Settings
+from .rendering import RENDER, RenderRequest, RenderResult
+
+__all__ = [
+    "AXES",
+    "CHECKPOINT_FILE",
+    "EVENTS",
+    "FEWEST",
+    "IMPORT",
+    "LOSSES_FILE",
+    "MAX_PIXELS",
+    "MESH_FILES",
+    "PREVIEWS_FILE",
+    "PRIOR_FILE",
+    "RECONSTRUCT",
+    "RENDER",
+    "SIZES",
+    "TRAIN",
+    "VERSION",
+    "Bounds",
+    "ImportRequest",
+    "MeshArrays",
+    "MeshFile",
+    "Placement",
+    "PriorResult",
+    "RenderRequest",
+    "RenderResult",
+    "Request",
+    "RequestError",
+    "Result",
+    "Settings",
+    "TrainRequest",
+    "View",
+    "check_name",
+    "parse_event",
+    "read_array",
+    "read_json",
+    "read_task",
+    "write_array",
+    "write_event",
+    "write_json",
+]
+
+
+def read_task(folder: Path) -> str:
+    """Return what the request in a folder asks for: `RECONSTRUCT`, `RENDER`, `TRAIN` or `IMPORT`."""
+    task = read_json(folder / "request.json").get("task")
+    if task not in (RECONSTRUCT, RENDER, TRAIN, IMPORT):
+        raise RequestError(f"The request in {folder} asks for “{task}”, which this add-on does not know.")
+    return task

@@ -1,0 +1,93 @@
+"""Cameras, and where things stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .files import RequestError
+
+
+@dataclass(frozen=True)
+class View:
+    """One calibrated picture.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls it (the camera's name in Blender).
+    K : (3, 3) array, pixels
+        Intrinsics.
+    world_to_camera : (3, 4) array
+        ``[R | t]``: world to camera, in Blender units.
+    """
+
+    name: str
+    K: np.ndarray
+    world_to_camera: np.ndarray
+
+    def check(self) -> None:
+        """Raise `RequestError` where the camera is none."""
+        if self.K.shape != (3, 3) or self.world_to_camera.shape != (3, 4):
+            raise RequestError(f"View “{self.name}”: K must be 3x3 and world_to_camera 3x4.")
+        if not (np.isfinite(self.K).all() and np.isfinite(self.world_to_camera).all()):
+            raise RequestError(f"View “{self.name}” has a number in its camera that is not finite.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The view as ``request.json`` has it."""
+        return {"name": self.name, "K": self.K.tolist(), "world_to_camera": self.world_to_camera.tolist()}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> View:
+        """Read what `to_json` made."""
+        return View(data["name"], np.array(data["K"], float), np.array(data["world_to_camera"], float))
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a thing stands: ``world = scale * rotation @ own + translation``, a Sim(3).
+
+    Attributes
+    ----------
+    scale : float
+        Blender units that the prior's unit is long.
+    rotation : (3, 3) array
+        Columns: the thing's right, back and up as unit vectors in the world (a proper rotation).
+    translation : (3,) array, world
+    """
+
+    scale: float
+    rotation: np.ndarray
+    translation: np.ndarray
+
+    def check(self) -> None:
+        """Raise `RequestError` where it is no Sim(3)."""
+        if not (np.isfinite(self.scale) and self.scale > 0):
+            raise RequestError(f"The placement's scale is {self.scale}: it must be a number above 0.")
+        if self.rotation.shape != (3, 3) or self.translation.shape != (3,):
+            raise RequestError("The placement's rotation must be 3x3 and its translation 3 numbers.")
+        proper = np.allclose(self.rotation.T @ self.rotation, np.eye(3), atol=1e-3) and np.linalg.det(self.rotation) > 0
+        if not proper or not np.isfinite(self.translation).all():
+            raise RequestError("The placement is mirrored, sheared or not finite: give a rotation and a translation.")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Roughly where the thing stands: a box with an up and a front.
+
+    Attributes
+    ----------
+    center : (3,) array, world
+    rotation : (3, 3) array
+        Columns: the thing's right, back and up as unit vectors in the world (a proper rotation), so that its front
+        looks along minus the second column, as Blender's front view shows it.
+    half_size : (3,) array, Blender units
+        Half the box's size along right, back and up.
+    """
+
+    center: np.ndarray
+    rotation: np.ndarray
+    half_size: np.ndarray
