@@ -232,7 +232,8 @@ def test_a_preview_shows_the_shapes_top_and_front(quick, tmp_path: Path) -> None
     stick = box("stick", (0.15, 0.8, 0.15))
     _, prior = run(tmp_path / "job", TrainRequest("s", [stick, *boxes()], up="+y", front="-x", steps=400, device="cpu"))
     for up, front, upright in (("+y", "-x", True), ("+z", "+y", False)):
-        lit = task.look(prior.decoder, prior.codes[:1], up, front)[..., 0] > 30
+        (picture,) = task.look(prior.decoder, prior.codes[:1], up, front)
+        lit = picture[..., 0] > 30
         rows, columns = np.nonzero(lit)
         assert (np.ptp(rows) > 1.5 * np.ptp(columns)) == upright
 

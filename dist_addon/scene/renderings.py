@@ -62,8 +62,8 @@ def write_picture(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def show_picture(name: str, path: Path) -> bpy.types.Image:
-    """Make the image of a name show a file, in place of what it showed before."""
+def show_picture(name: str, path: Path, is_data: bool = True) -> bpy.types.Image:
+    """Make the image of a name show a file, in place of what it showed before; as data or as colours."""
     # Not one that belongs to a linked library.
     image: Any = bpy.data.images.get((name, None))
     if image is None:
@@ -72,5 +72,5 @@ def show_picture(name: str, path: Path) -> bpy.types.Image:
     else:
         image.source, image.filepath = "FILE", str(path)
         image.reload()
-    image.colorspace_settings.is_data = True
+    image.colorspace_settings.name = "Non-Color" if is_data else "sRGB"
     return image

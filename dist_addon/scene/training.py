@@ -38,7 +38,7 @@ def show(folder: Path) -> bpy.types.Image | None:
         row = np.tile(GROUND, (len(shapes), WIDTH, 1))
         row[:, : shapes.shape[1]] = shapes
         picture = np.concatenate([row, picture])
-    return renderings.show_picture(IMAGE, renderings.write_picture(folder / FILE, picture))
+    return renderings.show_picture(IMAGE, renderings.write_picture(folder / FILE, picture), is_data=False)
 
 
 def draw_losses(losses: np.ndarray) -> np.ndarray:

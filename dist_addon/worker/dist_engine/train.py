@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -240,16 +241,21 @@ class _Watch:
         if last or now - self._wrote > 2:
             write_array(self._folder / LOSSES_FILE, np.array(self._losses, np.float32))
             self._wrote = now
-        if last or now > self._look_at:
-            pictures = look(progress.decoder, progress.codes, self._request.up, self._request.front)
-            write_array(self._folder / PREVIEWS_FILE, pictures)
+        # At first the field is near 0 everywhere, and rays would creep.
+        if last or (now > self._look_at and progress.step > 0.02 * self._steps):
+            pictures = []
+            for picture in look(progress.decoder, progress.codes, self._request.up, self._request.front):
+                pictures.append(picture)
+                if self._reporter.stopping:
+                    return False
+            write_array(self._folder / PREVIEWS_FILE, np.concatenate(pictures, axis=1))
             took = time.monotonic() - now
             self._look_at = now + max(LOOK_EVERY, LOOK_SHARE * took)
         return not self._reporter.stopping
 
 
-def look(decoder: Decoder, codes: Tensor, up: str, front: str) -> np.ndarray:
-    """Pictures of up to four shapes side by side, from above their front's right: (128, 128 n, 3) uint8."""
+def look(decoder: Decoder, codes: Tensor, up: str, front: str) -> Iterator[np.ndarray]:
+    """Yield pictures of up to four shapes, from above their front's right: (128, 128, 3) uint8 each."""
     prior = Prior("preview", decoder, codes, up=up, front=front)
     device = codes.device
     eye = np.array([1.6, -2.6, 1.5])
@@ -265,14 +271,15 @@ def look(decoder: Decoder, codes: Tensor, up: str, front: str) -> np.ndarray:
     place = Similarity(torch.ones((), device=device), own, torch.zeros(3, device=device))
     light = torch.as_tensor(back + 0.5 * right + [0, 0, 0.7], dtype=torch.float32, device=device)
     chosen = np.unique(np.linspace(0, len(codes) - 1, LOOKS).astype(int))
-    return np.concatenate([_shade(decoder, codes[i], cameras, place, light / light.norm()) for i in chosen], axis=1)
+    for index in chosen:
+        yield _shade(decoder, codes[index], cameras, place, light / light.norm())
 
 
 def _shade(decoder: Decoder, code: Tensor, cameras: Cameras, place: Similarity, light: Tensor) -> np.ndarray:
     picture = Picture(cameras, 0, place, LOOK_SIZE, LOOK_SIZE)
     field, rays = decoder.field(code), picture.rays()
     # Coarse, since it takes time from the training, and plain, since young fields are no distances yet.
-    trace = march(field, rays, torch.full_like(rays.near, 0.01), steps=30, relaxation=1.0)
+    trace = march(field, rays, torch.full_like(rays.near, 0.01), steps=16, relaxation=1.0)
     lit = 0.15 + 0.8 * (normals(field, picture, trace) @ place.rotation.T @ light).clamp(0, 1)
     grey = torch.where(trace.hit, lit, torch.full_like(lit, 0.1)).reshape(picture.shape())
     return (255 * grey)[..., None].expand(-1, -1, 3).byte().cpu().numpy()
