@@ -10,6 +10,7 @@ from dist_engine.prior import Prior, PriorError
 ARCHITECTURES = [
     Architecture(latent=8, widths=(24,) * 4, code_layers=(0, 1, 2, 3), point_layers=(0, 2)),
     Architecture(latent=8, widths=(32, 21, 32), code_layers=(0, 2), point_layers=(0, 2), tanh=1),
+    Architecture(latent=8, widths=(24,) * 3, code_layers=(0, 1), point_layers=(0, 2), octaves=3),
 ]
 
 

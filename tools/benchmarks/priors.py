@@ -23,6 +23,7 @@ from dist_engine.fitting.levenberg_marquardt import minimise
 from dist_engine.fitting.problem import Quadratic
 from dist_engine.meshing import extract_mesh
 from dist_engine.prior import Prior
+from dist_engine.training.auto_decoder import taught
 from dist_engine.training.sampling import normalisation, sample_surface, sdf_samples, signed_distance
 from generators import GENERATORS
 from torch import Tensor
@@ -160,11 +161,11 @@ def fit_code(prior: Prior, points: Tensor, distances: Tensor) -> Tensor:
     counter: Counter[str] = Counter()
     spread = torch.linalg.inv(prior.precision_root())
     # As in training: far from the surface an error matters less.
-    noise = NOISE * (1 + distances.abs() / 0.05)
+    noise, wanted = NOISE * (1 + distances.abs() / 0.05), taught(distances)
 
     def evaluate(whitened: Tensor) -> Quadratic:
         at = prior.decoder.field(prior.mean + spread @ whitened, counter).jacobian(points, "fit")
-        residual, jacobian = (at.value - distances) / noise, at.d_code @ spread / noise[:, None]
+        residual, jacobian = (at.value - wanted) / noise, at.d_code @ spread / noise[:, None]
         size = residual.abs()
         weighted = jacobian / size.clamp(min=1)[:, None]
         cost = torch.where(size < 1, 0.5 * size**2, size - 0.5).mean() + 0.5 * HOLD * whitened.square().sum()
@@ -174,7 +175,7 @@ def fit_code(prior: Prior, points: Tensor, distances: Tensor) -> Tensor:
     some = slice(None, None, len(points) // 500)
     starts = [prior.mean, *prior.codes]
     errors = [
-        float(((prior.decoder.field(z)(points[some], "start") - distances[some]) / noise[some]).abs().mean())
+        float(((prior.decoder.field(z)(points[some], "start") - wanted[some]) / noise[some]).abs().mean())
         for z in starts
     ]
     ends = []

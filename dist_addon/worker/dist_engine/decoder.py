@@ -2,11 +2,13 @@
 
 One form holds every DeepSDF decoder (Park et al., CVPR 2019): a stack of layers, each of which may see the hidden
 state, the latent code and the point again. The official network sees code and point in layers 0 and 4; the built-in
-priors see the code in every layer, which costs nothing once a code is fixed.
+priors see the code in every layer, which costs nothing once a code is fixed, and waves of the coordinates beside the
+point (Tancik et al., NeurIPS 2020), with which they learn thin parts sooner.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -20,6 +22,8 @@ GPU_CHUNK = 1 << 18
 # Far more than any DeepSDF network has: a file that asks for more is damaged.
 MOST_LAYERS = 64
 WIDEST = 4096
+# The shortest waves are a 2000th of the unit sphere's diameter then.
+MOST_OCTAVES = 12
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Architecture:
         The layers that see the code and the point; the last layer is ``len(widths)``. Layer 0 always sees both.
     tanh : int
         How often tanh is applied to the output (official DeepSDF: 1, with ``use_tanh`` 2; 0 for a linear output).
+    octaves : int
+        The layers that see the point also see the sine and cosine of each coordinate at so many wavelengths, of which
+        the longest is 2 and each of the others half of the one before; official DeepSDF: 0.
     """
 
     latent: int
@@ -43,6 +50,7 @@ class Architecture:
     code_layers: tuple[int, ...] = (0,)
     point_layers: tuple[int, ...] = (0,)
     tanh: int = 0
+    octaves: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a file's metadata."""
@@ -51,16 +59,17 @@ class Architecture:
     @staticmethod
     def from_json(data: dict[str, Any]) -> Architecture:
         """Read what `to_json` wrote; raises ValueError for anything that is no such decoder."""
-        names = {"latent", "widths", "code_layers", "point_layers", "tanh"}
+        names = {"latent", "widths", "code_layers", "point_layers", "tanh", "octaves"}
         if not isinstance(data, dict) or data.keys() != names:
             raise ValueError(f"the architecture does not say {', '.join(sorted(names))}, and these only")
         latent, tanh, widths = data["latent"], data["tanh"], _whole_numbers(data["widths"], 1, WIDEST)
         _whole_numbers([latent], 1, WIDEST)
         _whole_numbers([tanh], 0, 2)
+        _whole_numbers([data["octaves"]], 0, MOST_OCTAVES)
         code_layers, point_layers = (_whole_numbers(data[n], 0, len(widths)) for n in ("code_layers", "point_layers"))
         if not all(0 in layers and len({*layers}) == len(layers) for layers in (code_layers, point_layers)):
             raise ValueError("the architecture's first layer must see the code and the point, and no layer twice")
-        return Architecture(latent, widths, code_layers, point_layers, tanh)
+        return Architecture(latent, widths, code_layers, point_layers, tanh, data["octaves"])
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, as `Decoder.state_dict` has them."""
@@ -71,9 +80,28 @@ class Architecture:
             if index in self.code_layers:
                 found[f"layers.{index}.code"] = (width, self.latent)
             if index in self.point_layers:
-                found[f"layers.{index}.point"] = (width, 3)
+                found[f"layers.{index}.point"] = (width, 3 + 6 * self.octaves)
             found[f"layers.{index}.bias"] = (width,)
         return found
+
+    def waves(self, points: Tensor) -> Tensor:
+        """What the layers see of points (..., 3): the points, the sines and the cosines, (..., 3 + 6 octaves)."""
+        if self.octaves == 0:
+            return points
+        angles = (points[..., None, :] * self._rates(points)).flatten(-2)
+        return torch.cat([points, angles.sin(), angles.cos()], -1)
+
+    def waves_backward(self, waves: Tensor, slope: Tensor) -> Tensor:
+        """Derivative (N, 3) to the points, from that to their `waves`, both (N, 3 + 6 octaves)."""
+        if self.octaves == 0:
+            return slope
+        points, sines, cosines = slope.split([3, 3 * self.octaves, 3 * self.octaves], 1)
+        turned = sines * waves[:, 3 + 3 * self.octaves :] - cosines * waves[:, 3 : 3 + 3 * self.octaves]
+        return points + (turned.unflatten(1, (-1, 3)) * self._rates(points)).sum(1)
+
+    def _rates(self, like: Tensor) -> Tensor:
+        """Radians a unit of each octave (octaves, 1)."""
+        return math.pi * 2.0 ** torch.arange(self.octaves, dtype=like.dtype, device=like.device)[:, None]
 
 
 def _whole_numbers(values: Any, least: int, most: int) -> tuple[int, ...]:
@@ -120,7 +148,7 @@ class Decoder(nn.Module):
 
     def forward(self, points: Tensor, codes: Tensor) -> Tensor:
         """Signed distances of points (S, M, 3) to the shapes of codes (S, latent): (S, M). For training."""
-        hidden = points
+        hidden = points = self.architecture.waves(points)
         for index, (layer, bias) in enumerate(zip(self.parts(), self.fold(codes), strict=True)):
             total = bias[:, None] if bias.dim() == 2 else bias
             if "point" in layer:
@@ -176,8 +204,7 @@ class Field:
         self.counter[purpose] += len(points)
         out = points.new_empty(len(points))
         for start in range(0, len(points), self.chunk):
-            piece = points[start : start + self.chunk]
-            hidden = piece
+            hidden = piece = self.decoder.architecture.waves(points[start : start + self.chunk])
             for index in range(len(self.weights)):
                 hidden = self._layer(index, hidden, piece)
                 if index + 1 < len(self.weights):
@@ -209,18 +236,20 @@ class Field:
 
     def _jacobian_chunk(self, points: Tensor, with_code: bool) -> tuple[Tensor, Tensor, Tensor]:
         last = len(self.weights) - 1
-        hidden, active = points, []
+        architecture = self.decoder.architecture
+        hidden = points = architecture.waves(points)
+        active = []
         for index in range(last + 1):
             hidden = self._layer(index, hidden, points)
             if index < last:
                 hidden.relu_()
                 active.append(hidden > 0)
         value, slope = hidden[:, 0], torch.ones_like(hidden)
-        for _ in range(self.decoder.architecture.tanh):
+        for _ in range(architecture.tanh):
             value = torch.tanh(value)
             slope = slope * (1 - value[:, None] ** 2)
         d_point = torch.zeros_like(points)
-        d_code = points.new_zeros(len(points), self.decoder.architecture.latent if with_code else 0)
+        d_code = points.new_zeros(len(points), architecture.latent if with_code else 0)
         for index in range(last, -1, -1):
             weights = self.weights[index]
             if "point" in weights:
@@ -229,4 +258,4 @@ class Field:
                 d_code.addmm_(slope, weights["code"])
             if index > 0:
                 slope = (slope @ weights["hidden"]).mul_(active[index - 1])
-        return value, d_point, d_code
+        return value, architecture.waves_backward(points, d_point), d_code

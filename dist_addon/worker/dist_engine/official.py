@@ -82,6 +82,7 @@ def _architecture(specs: Any) -> Architecture:
             "code_layers": [0, *joins],
             "point_layers": [0, *sorted({*joins, *everywhere})],
             "tanh": 2 if network.get("use_tanh") else 1,
+            "octaves": 0,
         }
     )
 

@@ -18,6 +18,9 @@ from ..decoder import Architecture, Decoder
 
 # Seconds between two checkpoints, and between two reports.
 KEEP_EVERY, REPORT_EVERY = 10.0, 0.5
+# The tracer walks by f: where that exceeds the distance, it may walk through a surface, and an unseen shape's far field
+# is never learnt exactly. Beyond the first distance, f grows by the second for each unit of distance.
+NEAR, FAR_SLOPE = 0.1, 0.8
 # Share of the steps that a GPU takes in half precision; the last ones, which settle the thousandths, in full.
 HALF = 0.8
 
@@ -39,8 +42,7 @@ class Recipe:
         Errors count ``soft / (soft + |distance|)``: fully at the surface, less in the far field, where the tracer only
         needs to know that nothing is near. A clamp, as in the official recipe, leaves the far field to chance.
     over : float
-        Far outside, a distance that is too large counts this many times as much as one that is too small: the tracer
-        walks by it.
+        Far outside, an f that is too large counts this many times as much as one that is too small.
     code_weight : float
         Weight of the mean of |z|^2.
     seed : int
@@ -80,6 +82,11 @@ class Progress:
     seconds_left: float
     decoder: Decoder
     codes: Tensor
+
+
+def taught(distances: Tensor) -> Tensor:
+    """What f is taught where the signed distance is so: the same near the surface and inside, less far outside."""
+    return distances - (1 - FAR_SLOPE) * (distances - NEAR).clamp(min=0)
 
 
 def train(
@@ -147,13 +154,14 @@ def train(
         shapes = torch.randint(len(points), (recipe.shapes,), generator=generator)
         picks = torch.randint(points.shape[1], (recipe.shapes, recipe.samples), generator=generator)
         where = (shapes[:, None].to(points.device), picks.to(points.device))
-        target = distances[where].to(device)
+        target = taught(distances[where].to(device))
         # On a CPU, and on Apple's GPUs, half precision is no faster.
         half = device.type == "cuda" and step < HALF * recipe.steps
         with torch.autocast("cuda", torch.bfloat16) if half else contextlib.nullcontext():
             value = decoder(points[where].to(device), codes[shapes.to(device)])
         off = value.float() - target
-        blame = 1 + (recipe.over - 1) * (off > 0) * (target / recipe.soft).clamp(0, 1)
+        # Near the surface, an outline that is too thin is as bad as one that is too thick.
+        blame = 1 + (recipe.over - 1) * (off > 0) * (target / recipe.soft - 1).clamp(0, 1)
         error = (off.abs() * blame * recipe.soft / (recipe.soft + target.abs())).mean()
         loss = error + recipe.code_weight * codes[shapes.to(device)].square().sum(1).mean()
         optimiser.zero_grad(set_to_none=True)

@@ -3,12 +3,13 @@
 ==========  ==============================  =======  ===========  ==================  ====================
 size        network                         weights  code         samples of a shape  made for
 ==========  ==============================  =======  ===========  ==================  ====================
-small       6 layers of 192, ReLU           0.26 M   64 numbers   40,000              a CPU of 2 cores
+small       6 layers of 192, waves, ReLU    0.27 M   64 numbers   40,000              a CPU of 2 cores
 official    8 layers of 512, ReLU, tanh     1.8 M    256 numbers  200,000             a GPU
 ==========  ==============================  =======  ===========  ==================  ====================
 
 *Small* is the network of the built-in priors: the code is seen by every layer, which costs nothing once a shape is
-fixed, and tracing asks it seven times as fast as the other. *Official* is the network of DeepSDF (Park et al.,
+fixed, the point comes with waves of its coordinates, four octaves of them, and tracing asks it seven times as fast as
+the other. *Official* is the network of DeepSDF (Park et al.,
 CVPR 2019): code and point are seen by the first layer and the fifth. It holds finer detail and more variety.
 
 The number of steps grows with the number of shapes, from what a handful needs to what hundreds can make use of.
@@ -56,7 +57,9 @@ class Size:
 
 SIZES = {
     "small": Size(
-        architecture=Architecture(latent=64, widths=(192,) * 6, code_layers=tuple(range(6)), point_layers=(0, 3)),
+        architecture=Architecture(
+            latent=64, widths=(192,) * 6, code_layers=tuple(range(6)), point_layers=(0, 3), octaves=4
+        ),
         samples=40_000,
         batch=32,
         base=2500,
