@@ -1,4 +1,6 @@
-"""The command line: ``blender FILE.blend --command dist reconstruct``, or ``render``, ``train``, ``import-prior``."""
+"""The command line: ``blender FILE.blend --command dist reconstruct``, ``render``, ``sample``, ``train``, or
+``import-prior``.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,16 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from . import api, properties
+from .api import common
 from .jobs import Progress
-from .worker.dist_engine.protocol import AXES, MESH_FILES, SIZES, RequestError
+from .worker.dist_engine.protocol import AXES, MESH_FILES, SIZES, RequestError, ShapesResult
 
 DONE, FAILED, MISUSED = 0, 1, 2
 
@@ -52,6 +56,24 @@ def main(arguments: list[str]) -> int:
     render.add_argument("--out", type=Path, metavar="DIR", help="put the picture files here, too")
     render.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
     render.set_defaults(run=_render)
+    sample = actions.add_parser("sample", help="add random members of a shape prior, without pictures")
+    sample.add_argument("--prior", help="name or path of the shape prior (default: the scene's choice)")
+    sample.add_argument(
+        "--seed", type=int, default=0, help="which member: the same number, the same shape (default: 0)"
+    )
+    sample.add_argument("--count", type=int, default=1, help="how many, from the seed on, side by side (default: 1)")
+    sample.add_argument(
+        "--spread", type=float, default=api.SPREAD, help=f"how far from the mean shape (default: {api.SPREAD})"
+    )
+    sample.add_argument("--quality", choices=list(api.QUALITIES), help="default: the scene's choice")
+    sample.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="save the scene with the shapes here (.blend), or the shapes alone (.ply, .obj; their axes are Blender's)",
+    )
+    sample.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
+    sample.set_defaults(run=_sample)
     train = actions.add_parser("train", help="train a shape prior from meshes")
     source = train.add_mutually_exclusive_group(required=True)
     source.add_argument("--collection", metavar="NAME", help="name of a collection: each object in it is a shape")
@@ -135,6 +157,42 @@ def _render(options: argparse.Namespace) -> int:
         for path in made.files.values():
             shutil.copyfile(path, options.out / path.name)
     return DONE
+
+
+def _sample(options: argparse.Namespace) -> int:
+    scene = bpy.context.scene
+    chosen = properties.of(scene)
+    if options.out and options.out.suffix not in _WRITERS:
+        raise RequestError(f"The file {options.out} must end in {', '.join(_WRITERS)}.")
+    job = api.start_sample(
+        prior=options.prior or chosen.prior,
+        seed=options.seed,
+        count=options.count,
+        spread=options.spread,
+        placement=chosen.bounds,
+        quality=options.quality or chosen.quality,
+        scene=scene,
+    )
+    common.wait(job, _show, "sampling")
+    added = api.import_shapes(job.folder, scene)
+    names = ", ".join(f"“{thing.name}”" for thing in added)
+    print(f"Added {names}; the job is in {job.folder}", file=sys.stderr)
+    _write_report(options.json, ShapesResult.load(job.folder).report)
+    if options.out:
+        for thing in scene.objects:
+            thing.select_set(thing in added)
+        _WRITERS[options.out.suffix](str(options.out.resolve()))
+    return DONE
+
+
+# How a scene, or what is selected in it, is written into a file, by the file's ending.
+_WRITERS: dict[str, Callable[[str], Any]] = {
+    ".blend": lambda path: bpy.ops.wm.save_as_mainfile(filepath=path, copy=True),
+    ".ply": lambda path: bpy.ops.wm.ply_export(filepath=path, export_selected_objects=True),
+    ".obj": lambda path: bpy.ops.wm.obj_export(
+        filepath=path, export_selected_objects=True, forward_axis="Y", up_axis="Z", export_materials=False
+    ),
+}
 
 
 def _train(options: argparse.Namespace) -> int:

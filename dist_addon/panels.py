@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 import bpy
 
-from . import properties
+from . import live, properties
 from .labels import draw_text
 from .operators import running
-from .scene.result import is_result
-from .worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, TRAIN
+from .scene.axes import read_axes
+from .scene.result import is_result, why_fixed
+from .worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, SHAPE, TRAIN, RequestError
 
 
 class DIST_Panel:
@@ -91,6 +92,40 @@ class DIST_PT_render(DIST_Panel, bpy.types.Panel):
         draw_job(layout, context, RENDER, "dist.render_shape", "RENDER_STILL")
 
 
+class DIST_PT_shapes(DIST_Panel, bpy.types.Panel):
+    """Make shapes without pictures, and change them."""
+
+    bl_idname = "DIST_PT_shapes"
+    bl_label = "Shapes"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw what to sample and to blend, and the active shape's sliders."""
+        layout = self.layout
+        assert layout is not None
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = properties.of(context.scene)
+        chosen = settings.shapes
+        column = layout.column()
+        column.prop(settings, "prior")
+        column.prop(settings, "quality")
+        column.prop(chosen, "seed")
+        column.prop(chosen, "spread")
+        draw_button(column, "dist.sample_shape", "OUTLINER_OB_MESH")
+        column = layout.box().column()
+        column.prop(chosen, "count")
+        row = column.row()
+        row.active = chosen.count == 1
+        row.prop(chosen, "factor")
+        draw_button(column, "dist.blend_shapes", "ARROW_LEFTRIGHT")
+        draw_progress(layout, SHAPE)
+        draw_outcome(layout, context, SHAPE)
+        active = context.view_layer.objects.active
+        if is_result(active):
+            draw_axes(layout.box(), context, active)
+
+
 class DIST_PT_train(DIST_Panel, bpy.types.Panel):
     """Make shape priors."""
 
@@ -136,21 +171,65 @@ class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
         button.folder = settings.last_job
 
 
+def draw_axes(layout: bpy.types.UILayout, context: bpy.types.Context, thing: bpy.types.Object) -> None:
+    """Draw the sliders of a shape, or why there are none."""
+    layout.label(text=f"Main axes of “{thing.name}”", icon="OBJECT_DATA")
+    try:
+        count = len(read_axes(thing).values())
+    except RequestError as error:
+        draw_text(layout, context, str(error), "INFO")
+        return
+    why = why_fixed(thing)
+    column = layout.column(align=True)
+    column.enabled = not why
+    for axis in range(count):
+        column.prop(thing.dist, "axes", index=axis, text=f"Axis {axis + 1}", slider=True)  # type: ignore[attr-defined]
+    layout.operator("dist.reset_shape", icon="LOOP_BACK")
+    if live.is_starting():
+        layout.label(text="Starting the background process", icon="TIME")
+    if text := why or live.problem:
+        draw_text(layout, context, text, "ERROR")
+
+
 def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, task: str, operator: str, icon: Any) -> None:
     """Draw the button that starts a task, or how its running job stands; and what came of the last one."""
+    if not draw_progress(layout, task):
+        draw_button(layout, operator, icon)
+    draw_outcome(layout, context, task)
+
+
+def draw_button(layout: bpy.types.UILayout, operator: str, icon: Any) -> None:
+    """Draw a button that starts a task."""
+    column = layout.column()
+    column.scale_y = 1.4
+    column.operator(operator, icon=icon)
+
+
+def draw_progress(layout: bpy.types.UILayout, task: str) -> bool:
+    """Draw how the running job stands, if it is of this task; returns whether it is."""
     run = running.current
     if run is None or run.task != task:
-        column = layout.column()
-        column.scale_y = 1.4
-        column.operator(operator, icon=icon)
-    else:
-        progress = run.progress
-        doing = "Cancelling" if run.cancelling else progress.message
-        layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
-        layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
-        layout.operator("dist.cancel", icon="X")
+        return False
+    progress = run.progress
+    doing = "Cancelling" if run.cancelling else progress.message
+    layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
+    layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
+    layout.operator("dist.cancel", icon="X")
+    return True
+
+
+def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, task: str) -> None:
+    """Draw what came of the last job, if it was of this task."""
     if running.outcome and running.outcome_task == task:
         draw_text(layout, context, running.outcome, "ERROR" if running.failed else "INFO")
 
 
-CLASSES = (DIST_PT_inputs, DIST_PT_fit, DIST_PT_reconstruct, DIST_PT_render, DIST_PT_train, DIST_PT_jobs)
+CLASSES = (
+    DIST_PT_inputs,
+    DIST_PT_fit,
+    DIST_PT_reconstruct,
+    DIST_PT_render,
+    DIST_PT_shapes,
+    DIST_PT_train,
+    DIST_PT_jobs,
+)

@@ -64,12 +64,18 @@ class Prior:
         try:
             header, start = _read_header(self.path)
             entry = header["codes"]
-            count, latent = entry["shape"]
-            if entry["dtype"] != "F32":
-                raise ValueError("not of single precision")
-            flat = np.fromfile(self.path, "<f4", count=count * latent, offset=start + entry["data_offsets"][0])
-            return flat.reshape(count, latent).astype(np.float64)
-        except (OSError, ValueError, LookupError, TypeError) as error:
+            count, latent = (int(length) for length in entry["shape"])
+            first = start + int(entry["data_offsets"][0])
+            if entry["dtype"] != "F32" or count < 1 or latent < 1:
+                raise ValueError("no list of codes of single precision")
+            if not start <= first <= self.path.stat().st_size - 4 * count * latent:
+                raise ValueError("larger than the file")
+            flat = np.fromfile(self.path, "<f4", count=count * latent, offset=first)
+            codes = flat.reshape(count, latent).astype(np.float64)
+            if not np.isfinite(codes).all():
+                raise ValueError("not finite")
+            return codes
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise RequestError(
                 f"The codes of the shape prior {self.path} cannot be read: choose another one."
             ) from error
@@ -117,7 +123,7 @@ def priors() -> list[Prior]:
         for path in sorted(folder.glob("*.safetensors")):
             try:
                 prior = _read_prior(path, path.stat().st_mtime_ns)
-            except RequestError:
+            except (RequestError, OSError):
                 continue
             # A later version of the add-on may bring one of that name.
             taken = _taken(prior.name, found)
@@ -137,7 +143,7 @@ def find_prior(prior: str | os.PathLike[str]) -> Prior:
     if str(prior) in named:
         return named[str(prior)]
     path = Path(bpy.path.abspath(os.fspath(prior))).absolute() if str(prior) else Path()
-    if path.suffix == ".safetensors" and path.is_file():
+    if path.suffix == ".safetensors" and path.exists():
         return _read_prior(path, path.stat().st_mtime_ns)
     raise RequestError(
         f"There is no shape prior “{prior}”: choose one of {', '.join(named) or '(none is there)'}, or give the "
@@ -198,8 +204,17 @@ def _read_prior(path: Path, _mtime: int) -> Prior:
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Read a safetensors header: its length as 8 bytes, little-endian, then JSON; and where the data begin."""
+    # To open a pipe would wait for its other end.
+    if not path.is_file():
+        raise ValueError("no regular file")
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if not 0 < length <= LARGEST_HEADER:
             raise ValueError("no header")
-        return json.loads(stream.read(length)), 8 + length
+        try:
+            header = json.loads(stream.read(length))
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+    if not isinstance(header, dict):
+        raise ValueError("no header")
+    return header, 8 + length

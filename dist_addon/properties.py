@@ -1,14 +1,24 @@
-"""What a scene remembers: the inputs, the choices, and the folder of its last job."""
+"""What a scene remembers: the inputs, the choices, and the folder of its last job; and the sliders of a shape."""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    EnumProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
-from . import api
+from . import api, live
+from .scene import axes
 from .worker.dist_engine.protocol import AXES
 
 DEFAULT_PRIOR = "table"
@@ -87,6 +97,68 @@ class DIST_TrainingProperties(bpy.types.PropertyGroup):
     )
 
 
+class DIST_ShapeProperties(bpy.types.PropertyGroup):
+    """Which shapes to make without pictures."""
+
+    seed: IntProperty(
+        name="Seed",
+        description="Which member of the prior: the same number gives the same shape. The next one is taken next",
+        min=0,
+    )
+    spread: FloatProperty(
+        name="Spread",
+        description="How far the shape is from the mean shape: 1 is as far as those that the prior was trained on are",
+        min=0.0,
+        max=2.0,
+        default=api.SPREAD,
+        subtype="FACTOR",
+    )
+    factor: FloatProperty(
+        name="Factor",
+        description="Where the new shape is between the two: 0 is the other selected one, 1 the active one",
+        min=0.0,
+        max=1.0,
+        default=0.5,
+        subtype="FACTOR",
+    )
+    count: IntProperty(
+        name="Shapes",
+        description="How many: one at the factor, or several at even steps between the two",
+        min=1,
+        max=16,
+        default=1,
+    )
+
+
+def _get_axes(self: Any) -> list[float]:
+    return axes.values(self.id_data)
+
+
+def _set_axes(self: Any, values: Sequence[float]) -> None:
+    axes.move(self.id_data, values)
+    live.follow(self.id_data)
+
+
+class DIST_ObjectProperties(bpy.types.PropertyGroup):
+    """What can be changed of a shape of a prior. Nothing is kept here: the object's code says it all."""
+
+    axes: FloatVectorProperty(
+        name="Main Axes",
+        description=(
+            "The shape along the axes in which the prior's training shapes differ most, in standard deviations. "
+            "The mesh follows"
+        ),
+        size=axes.COUNT,
+        soft_min=-3.0,
+        soft_max=3.0,
+        min=-10.0,
+        max=10.0,
+        options=set(),
+        get=_get_axes,
+        set=_set_axes,
+    )
+
+
 class DIST_SceneProperties(bpy.types.PropertyGroup):
     """The add-on's settings in a scene."""
 
@@ -131,9 +203,10 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
         name="Last Job", description="The folder of the last job of this scene", subtype="DIR_PATH"
     )
     training: PointerProperty(type=DIST_TrainingProperties)
+    shapes: PointerProperty(type=DIST_ShapeProperties)
 
 
-CLASSES = (DIST_TrainingProperties, DIST_SceneProperties)
+CLASSES = (DIST_TrainingProperties, DIST_ShapeProperties, DIST_ObjectProperties, DIST_SceneProperties)
 
 
 def of(scene: bpy.types.Scene | None) -> DIST_SceneProperties:
@@ -143,10 +216,11 @@ def of(scene: bpy.types.Scene | None) -> DIST_SceneProperties:
 
 
 def attach() -> None:
-    """Give every scene the properties, as ``scene.dist``."""
+    """Give every scene and every object the properties, as ``scene.dist`` and ``object.dist``."""
     bpy.types.Scene.dist = PointerProperty(type=DIST_SceneProperties)  # type: ignore[attr-defined]
+    bpy.types.Object.dist = PointerProperty(type=DIST_ObjectProperties)  # type: ignore[attr-defined]
 
 
 def detach() -> None:
     """Take the properties away."""
-    del bpy.types.Scene.dist  # type: ignore[attr-defined]
+    del bpy.types.Scene.dist, bpy.types.Object.dist  # type: ignore[attr-defined]

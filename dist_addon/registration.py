@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import bpy
 
-from . import cli, jobs, operators, panels, preferences, properties
+from . import cli, jobs, live, operators, panels, preferences, properties
 from .operators import running
 
 CLASSES = (
@@ -15,20 +18,34 @@ CLASSES = (
 )
 
 
+def _handlers() -> list[tuple[Any, Callable[..., None]]]:
+    """What Blender is to call, and when."""
+    when = bpy.app.handlers
+    return [
+        (when.load_post, running.forget),
+        (when.load_post, live.end_for_another_file),
+        (when.undo_post, live.check),
+        (when.redo_post, live.check),
+    ]
+
+
 def register() -> None:
     """Register every class, the scene's properties and the command line."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
-    bpy.app.handlers.load_post.append(running.forget)
+    for handlers, function in _handlers():
+        handlers.append(function)
     cli.register()
 
 
 def unregister() -> None:
     """Undo `register`, and end every running worker."""
     running.stop()
-    if running.forget in bpy.app.handlers.load_post:
-        bpy.app.handlers.load_post.remove(running.forget)
+    for handlers, function in _handlers():
+        if function in handlers:
+            handlers.remove(function)
+    live.end(wait=True)
     jobs.cancel_all()
     cli.unregister()
     properties.detach()

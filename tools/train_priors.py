@@ -1,7 +1,8 @@
 """Make the built-in shape priors from nothing: ``python tools/train_priors.py table``.
 
 Generates the training shapes, samples their signed distances and trains the auto-decoder. Samples and the checkpoint
-are kept in ``.cache/priors/<class>``; run again after an interruption, it goes on where it was.
+are kept in ``.cache/priors/<class>``; run again after an interruption, it goes on where it was. Two sheets of pictures
+are written there too: ``shapes.png``, 64 of the generator's, and ``members.png``, 64 random ones of the prior's own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,16 +21,19 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker")]
 
-from dist_engine.decoder import Architecture  # noqa: E402
+from dist_engine.code_space import CodeSpace  # noqa: E402
+from dist_engine.meshing import extract_mesh  # noqa: E402
 from dist_engine.prior import Prior  # noqa: E402
 from dist_engine.training.auto_decoder import Progress, Recipe, train  # noqa: E402
 from dist_engine.training.sampling import normalisation, sdf_samples  # noqa: E402
+from dist_engine.training.sizes import SIZES  # noqa: E402
 from generators import GENERATORS  # noqa: E402
+from generators.sheet import contact_sheet  # noqa: E402
 
 SHAPES = 800
 SAMPLES = 40_000
-LAYERS = 6
-ARCHITECTURE = Architecture(latent=64, widths=(192,) * LAYERS, code_layers=tuple(range(LAYERS)), point_layers=(0, 3))
+# Meshes of a sheet, and the resolution of those that the prior makes.
+SHEET, SHEET_RESOLUTION = 64, 96
 
 
 def main() -> None:
@@ -38,19 +43,23 @@ def main() -> None:
     parser.add_argument("--shapes", type=int, default=SHAPES, help="training shapes (seeds 0, 1, …)")
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps")
     parser.add_argument("--out", type=Path, default=ROOT / "dist_addon" / "priors")
+    parser.add_argument("--only-shapes", action="store_true", help="train nothing: write the sheet of generated shapes")
     options = parser.parse_args()
     for name in options.classes:
-        train_class(name, options.shapes, options.steps, options.out)
+        cache = ROOT / ".cache" / "priors" / name
+        cache.mkdir(parents=True, exist_ok=True)
+        contact_sheet(GENERATORS[name](seed) for seed in range(SHEET)).save(cache / "shapes.png")
+        if not options.only_shapes:
+            prior = train_class(name, options.shapes, options.steps, options.out, cache)
+            contact_sheet(members(prior)).save(cache / "members.png")
 
 
-def train_class(name: str, shapes: int, steps: int, out: Path) -> None:
+def train_class(name: str, shapes: int, steps: int, out: Path, cache: Path) -> Prior:
     """Train one class and write ``<out>/<name>.safetensors``."""
-    cache = ROOT / ".cache" / "priors" / name
-    cache.mkdir(parents=True, exist_ok=True)
     samples = load_samples(name, shapes, cache)
     started = time.monotonic()
     decoder, codes = train(
-        ARCHITECTURE,
+        SIZES["small"].architecture,
         samples[..., :3],
         samples[..., 3],
         Recipe(steps=steps),
@@ -65,8 +74,19 @@ def train_class(name: str, shapes: int, steps: int, out: Path) -> None:
     }
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.safetensors"
-    Prior(name=name, decoder=decoder, codes=codes, clamp=float("inf"), about=about).save(path)
+    prior = Prior(name=name, decoder=decoder, codes=codes, clamp=float("inf"), about=about)
+    prior.save(path)
     print(f"\n{path}: {path.stat().st_size / 2**20:.1f} MiB")
+    return prior
+
+
+def members(prior: Prior) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Meshes of random members of a prior."""
+    space = CodeSpace.of(prior.codes.double().numpy())
+    for seed in range(SHEET):
+        code = torch.as_tensor(space.sample(seed), dtype=torch.float32)
+        mesh = extract_mesh(prior.decoder.field(code), SHEET_RESOLUTION)
+        yield mesh.vertices.double().numpy(), mesh.faces
 
 
 def load_samples(name: str, shapes: int, cache: Path) -> torch.Tensor:

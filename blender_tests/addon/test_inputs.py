@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -165,6 +168,53 @@ def test_a_missing_prior_is_named(scene, rig, prior, tmp_path):
     with pytest.raises(RequestError, match=r"broken\.safetensors is no safetensors"):
         api.find_prior(broken)
     assert api.find_prior(prior).metadata["description"] == "Cones"
+
+
+def write_header(path: Path, header: str, data: bytes = b"") -> Path:
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + data)
+    return path
+
+
+def test_prior_files_of_other_kinds_are_refused(scene, tmp_path, own_priors):
+    own_priors.mkdir()
+    deep = write_header(own_priors / "deep.safetensors", "[" * 100_000)
+    os.mkfifo(own_priors / "pipe.safetensors")
+    (own_priors / "folder.safetensors").mkdir()
+    (own_priors / "gone.safetensors").symlink_to(tmp_path / "nowhere")
+    write_header(own_priors / "list.safetensors", "[1, 2]")
+    for path in (deep, own_priors / "pipe.safetensors", own_priors / "folder.safetensors"):
+        with pytest.raises(RequestError, match=rf"{path.name} is no safetensors file: choose another one"):
+            api.find_prior(path)
+    assert not [found for found in api.priors() if found.path.parent == own_priors]
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"shape": [10**12, 64]},
+        {"shape": [-1, -2]},
+        {"shape": [1, 2, 3]},
+        {"shape": [1e400, 1]},
+        {"shape": "ab"},
+        {"data_offsets": [9, 17]},
+        {"data_offsets": [-8, 0]},
+        {"data_offsets": []},
+        {"dtype": "F64"},
+    ],
+)
+def test_codes_that_are_not_in_the_file_are_refused(scene, tmp_path, spoiled):
+    entry = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]} | spoiled
+    path = write_header(tmp_path / "odd.safetensors", json.dumps({"codes": entry}), bytes(16))
+    with pytest.raises(RequestError, match=r"codes of the shape prior .*odd\.safetensors cannot be read: choose"):
+        api.find_prior(path).codes()
+
+
+def test_codes_that_are_not_finite_are_refused(scene, tmp_path):
+    entry = {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}
+    data = np.array([1, np.nan], "<f4").tobytes()
+    path = write_header(tmp_path / "odd.safetensors", json.dumps({"codes": entry}), data)
+    with pytest.raises(RequestError, match="cannot be read"):
+        api.find_prior(path).code("mean")
 
 
 def test_built_in_priors_are_listed(monkeypatch, prior):

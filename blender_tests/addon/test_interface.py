@@ -405,6 +405,7 @@ def test_the_command_line_tells_what_is_wrong(scene, rig, stand_in, capfd):
 
 def test_it_can_be_registered_again():
     registration.unregister()
-    assert not hasattr(bpy.types.Scene, "dist") and not hasattr(bpy.types, "DIST_PT_reconstruct")
+    assert not hasattr(bpy.types.Scene, "dist") and not hasattr(bpy.types.Object, "dist")
+    assert not hasattr(bpy.types, "DIST_PT_reconstruct")
     registration.register()
     assert hasattr(bpy.types, "DIST_PT_reconstruct")

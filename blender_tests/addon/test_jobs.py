@@ -103,6 +103,62 @@ def test_a_missing_python_is_named(tmp_path, worker):
     assert job.state == "failed" and "no_such_python" in job.error
 
 
+# A worker that reads nothing until it is told to by a file, then says what it reads.
+LISTENER = """
+import json, pathlib, sys, time
+def say(message):
+    print(json.dumps({"v": 1, "event": "status", "message": message}), flush=True)
+folder = pathlib.Path(sys.argv[1])
+say("here")
+while not (folder / "read.txt").exists():
+    time.sleep(0.02)
+for line in sys.stdin:
+    if line.strip() == "cancel":
+        say("cancel")
+        break
+    say(f"{line[:3]}{len(line)}")
+"""
+
+
+def test_lines_never_wait_for_the_worker(tmp_path, python, worker):
+    (worker / "__main__.py").write_text(LISTENER)
+    job = make_job(tmp_path, "")
+    job.start(python, worker)
+    told = []
+
+    def hears(text: str) -> bool:
+        told.extend(event["message"] for event in job.poll())
+        return text in told
+
+    wait_until(lambda: hears("here"), 20)
+    began = time.monotonic()
+    # More than any pipe takes.
+    for number in range(100, 400):
+        job.send(f"{number}" + "x" * 50_000)
+        time.sleep(0.001)
+    assert time.monotonic() - began < 3
+    (job.folder / "read.txt").touch()
+    wait_until(lambda: hears("39950004"), 10)
+    # What waited for its turn was dropped for something newer; order is kept.
+    assert len(told) < 10 and told[1:] == sorted(told[1:])
+    job.cancel()
+    wait_until(lambda: hears("cancel"), 2)
+    wait_until(lambda: job.poll() is not None and job.finished, 3)
+    job.send("too late")
+
+
+def test_a_worker_that_reads_nothing_is_cancelled(tmp_path, python, worker):
+    (worker / "__main__.py").write_text(LISTENER)
+    job = make_job(tmp_path, "")
+    job.start(python, worker)
+    wait_until(lambda: bool(job.poll()), 20)
+    for _ in range(5):
+        job.send("x" * 200_000)
+        time.sleep(0.01)
+    job.cancel(wait=True)
+    assert job.state == "cancelled" and not is_alive(job.pid)
+
+
 def test_cancel_within_three_seconds(tmp_path, python, worker):
     job = make_job(tmp_path, "wait")
     job.start(python, worker)

@@ -19,7 +19,7 @@ from ..scene import bounds as scene_bounds
 from ..scene import cameras as scene_cameras
 from ..scene import images as scene_images
 from ..scene import result as scene_result
-from ..worker.dist_engine.protocol import RECONSTRUCT, Request, RequestError, Result, Settings, View
+from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
 from . import common
 
 Cameras = bpy.types.Collection | Iterable[bpy.types.Object]
@@ -223,7 +223,10 @@ def add_bounds(cameras: Cameras | None, scene: bpy.types.Scene | None = None) ->
 
 
 def _import(folder: Path, scene: bpy.types.Scene | None) -> tuple[bpy.types.Object, dict[str, Any]]:
-    if common.task_of(folder) != RECONSTRUCT:
+    task = common.task_of(folder)
+    if task == SHAPE:
+        raise RequestError(f"The folder {folder} holds shapes of codes: import them as such.")
+    if task != RECONSTRUCT:
         raise RequestError(f"The folder {folder} holds a rendering, no shape: its images are shown instead.")
     result = Result.load(folder)
     return scene_result.add_result(result, common.or_current(scene)), result.report

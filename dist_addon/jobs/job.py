@@ -14,6 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Job:
         self.error = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._outbox = Outbox()
         self._closed = False
         self._last_event = ""
         self._reported = ""
@@ -118,6 +120,14 @@ class Job:
         self.state = "running"
         _running.add(self)
         threading.Thread(target=self._read, args=(self._process,), name="DIST events", daemon=True).start()
+        # A pipe that nobody reads fills up: only a thread of its own may wait for it.
+        pipe: Any = self._process.stdin
+        threading.Thread(target=self._outbox.write, args=(pipe.detach(),), name="DIST orders", daemon=True).start()
+        self._process.stdin = None
+
+    def send(self, line: str) -> None:
+        """Send the worker a line. Never waits; what an earlier call sent and is not on its way yet is dropped."""
+        self._outbox.put(line)
 
     def poll(self) -> list[dict[str, Any]]:
         """Return the events since the last call, and bring `state` up to date. Never waits."""
@@ -169,7 +179,9 @@ class Job:
         if self._process is None or self.finished:
             return
         if self._ender is None:
-            self._ender = threading.Thread(target=_end, args=(self._process,), name="DIST cancel", daemon=True)
+            self._ender = threading.Thread(
+                target=_end, args=(self._process, self._outbox), name="DIST cancel", daemon=True
+            )
             self._ender.start()
         if wait:
             self._ender.join()
@@ -221,9 +233,7 @@ class Job:
             self.error = f"{cause}\nThe worker's log: {self.folder / 'log.txt'}"
         if not self._last_event:
             self._note_end()
-        if self._process.stdin:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+        self._outbox.close()
         _running.discard(self)
 
     def _note_end(self) -> None:
@@ -233,20 +243,51 @@ class Job:
         self._append("events.jsonl", json.dumps(event))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+class Outbox:
+    """The one line that is next to be written to a worker."""
+
+    def __init__(self) -> None:
+        self._line = ""
+        self._last = self._closed = False
+        self._news = threading.Condition()
+
+    def put(self, line: str, last: bool = False) -> None:
+        """Replace the line that waits; nothing replaces the `last`."""
+        with self._news:
+            if not self._last:
+                self._line, self._last = line, last
+                self._news.notify()
+
+    def close(self) -> None:
+        """The worker is gone: let `write` end."""
+        with self._news:
+            self._closed = True
+            self._news.notify()
+
+    def write(self, pipe: RawIOBase) -> None:
+        """Write what is put until `close`."""
+        with contextlib.suppress(OSError), pipe:
+            while True:
+                with self._news:
+                    self._news.wait_for(lambda: self._line or self._closed)
+                    if self._closed:
+                        return
+                    line, self._line = self._line, ""
+                pipe.write(line.encode() + b"\n")
+
+
+def _end(process: subprocess.Popen[bytes], outbox: Outbox) -> None:
     """Ask, then terminate, then kill."""
-    if process.stdin:
-        with contextlib.suppress(OSError, ValueError):
-            process.stdin.write(b"cancel\n")
-            process.stdin.flush()
+    outbox.put("cancel", last=True)
     for grace, action in ((CANCEL_GRACE, process.terminate), (TERMINATE_GRACE, process.kill)):
         try:
             process.wait(grace)
-            return
+            break
         except subprocess.TimeoutExpired:
             with contextlib.suppress(OSError):
                 action()
     process.wait()
+    outbox.close()
 
 
 def cancel_all() -> None:

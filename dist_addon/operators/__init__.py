@@ -1,10 +1,11 @@
 """What the user can do, one file an action."""
 
-from . import bounds, cancel, import_prior, reconstruct, render, result, train, worker
+from . import bounds, cancel, import_prior, reconstruct, render, result, shapes, train, worker
 
 CLASSES = (
     *reconstruct.CLASSES,
     *render.CLASSES,
+    *shapes.CLASSES,
     *train.CLASSES,
     *import_prior.CLASSES,
     *cancel.CLASSES,

@@ -10,7 +10,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from .. import api
-from ..worker.dist_engine.protocol import IMPORT, RENDER, TRAIN, RequestError
+from ..worker.dist_engine.protocol import IMPORT, RENDER, SHAPE, TRAIN, RequestError
 
 
 class DIST_OT_import_result(bpy.types.Operator):
@@ -50,6 +50,10 @@ class DIST_OT_import_result(bpy.types.Operator):
                 images = api.import_rendering(folder).images
                 show_one(images["normal"], list(images.values()))
                 told = f"Made the images {', '.join(image.name for image in images.values())}"
+            elif task == SHAPE:
+                added = api.import_shapes(folder, context.scene)
+                choose(context, added)
+                told = f"Added {', '.join(f'“{thing.name}”' for thing in added)}"
             else:
                 told = f"Added “{api.import_result(folder, context.scene).name}”"
         except RequestError as error:
@@ -66,6 +70,16 @@ def show_one(image: bpy.types.Image, known: Sequence[bpy.types.Image]) -> None:
     free = [editor for editor in editors if not editor.use_image_pin]
     if free and not any(editor.image in known for editor in editors):
         free[0].image = image
+
+
+def choose(context: bpy.types.Context, things: Sequence[bpy.types.Object]) -> None:
+    """Select nothing but these objects, the last one active, so that its sliders are shown; not while editing."""
+    layer = context.view_layer
+    if context.mode != "OBJECT":
+        return
+    for thing in layer.objects:
+        thing.select_set(thing in things, view_layer=layer)
+    layer.objects.active = things[-1]
 
 
 CLASSES = (DIST_OT_import_result,)

@@ -19,13 +19,23 @@ from .. import properties
 from ..jobs import Job, Progress
 from ..scene import training
 from ..scene.renderings import IMAGES
-from ..worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, TRAIN, PriorResult, RequestError, read_task
+from ..window import in_background, redraw_sidebars
+from ..worker.dist_engine.protocol import (
+    IMPORT,
+    RECONSTRUCT,
+    RENDER,
+    SHAPE,
+    TRAIN,
+    PriorResult,
+    RequestError,
+    read_task,
+)
 from .result import show_one
 
 # Seconds between two looks at a job, and between two pictures of a training.
 INTERVAL, PICTURE_INTERVAL = 0.2, 2.0
 # What a person calls a job of each task.
-NOUNS = {RECONSTRUCT: "reconstruction", RENDER: "rendering", TRAIN: "training", IMPORT: "import"}
+NOUNS = {RECONSTRUCT: "reconstruction", RENDER: "rendering", SHAPE: "meshing", TRAIN: "training", IMPORT: "import"}
 
 
 @dataclass
@@ -98,11 +108,6 @@ class JobOperator:
         return {"FINISHED"}
 
 
-def in_background() -> bool:
-    """Whether Blender has no window: its timers don't fire then."""
-    return bpy.app.background
-
-
 def watch(job: Job, scene: bpy.types.Scene) -> None:
     """Follow a started job until it ends."""
     global current
@@ -153,7 +158,7 @@ def tick() -> float | None:
     if run.job.finished:
         current = None
         _finish(run)
-    _redraw()
+    redraw_sidebars()
     return INTERVAL if current else None
 
 
@@ -206,6 +211,8 @@ def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
         return [f"“{report['name']}” is among the shape priors now, made from {len(report['shapes'])} shapes."]
     if run.task == RENDER:
         return [f"Made the images {', '.join(IMAGES.values())}; their files are in:\n{run.job.folder}"]
+    if len(added) > 1:
+        return [f"Added {len(added)} shapes, “{added[0].name}” to “{added[-1].name}”."]
     return [f"Added “{thing.name}”.{_overlap(thing)}" for thing in added]
 
 
@@ -231,12 +238,3 @@ def import_with_undo(folder: str, scene: bpy.types.Scene) -> list[bpy.types.Obje
     with bpy.context.temp_override(**override):
         bpy.ops.dist.import_result("EXEC_DEFAULT", True, folder=folder)  # type: ignore[attr-defined]
     return [thing for thing in scene.objects if thing not in before]
-
-
-def _redraw() -> None:
-    for window in bpy.data.window_managers[0].windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()

@@ -1,4 +1,4 @@
-"""A finished job's result as a mesh object."""
+"""A finished job's result as a mesh object, and the code of its shape."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from ..prior_files import Prior, find_prior
 from ..worker.dist_engine.protocol import RequestError, Result
 
 COLLECTION = "DIST Reconstructions"
-# Custom properties of a result's object: its shape's code, the code's prior (as `prior_files.find_prior` takes it), and
-# how many of the object's units the prior's unit is long.
-CODE, PRIOR, SCALE = "dist_code", "dist_prior", "dist_scale"
+# Custom properties of a result's object: its shape's code, the code's prior (as `prior_files.find_prior` takes it), how
+# many of the object's units the prior's unit is long, and how fine its mesh is to be. A mesh has `CODE` and
+# `RESOLUTION`, too: those that it was made with.
+CODE, PRIOR, SCALE, RESOLUTION = "dist_code", "dist_prior", "dist_scale", "dist_resolution"
+# The code that the object had before `set_code` first changed it.
+FIRST_CODE = "dist_first_code"
+# Of results that do not say.
+USUAL_RESOLUTION = 128
 
 
 def add_result(result: Result, scene: bpy.types.Scene, name: str = "DIST Shape") -> bpy.types.Object:
@@ -36,14 +42,10 @@ def add_result(result: Result, scene: bpy.types.Scene, name: str = "DIST Shape")
     RequestError
         The result is empty or not a mesh.
     """
-    vertices, faces = np.asarray(result.vertices), np.asarray(result.faces)
-    if len(vertices) == 0 or len(faces) == 0:
-        raise RequestError(
-            "The result holds no surface: the fit found no shape. Check that the bounds hold the thing, and the masks."
-        )
-    if not np.isfinite(vertices).all() or faces.min() < 0 or faces.max() >= len(vertices):
-        raise RequestError("The result's mesh is damaged: run the reconstruction again.")
-    thing = bpy.data.objects.new(name, make_mesh(name, vertices, faces, np.asarray(result.normals)))
+    _check(result)
+    mesh = bpy.data.meshes.new(name)
+    _fill(mesh, result)
+    thing = bpy.data.objects.new(name, mesh)
     thing.matrix_world = Matrix(
         [[*row, shift] for row, shift in zip(result.rotation.tolist(), result.translation.tolist(), strict=True)]
         + [[0.0, 0.0, 0.0, 1.0]]
@@ -55,22 +57,110 @@ def add_result(result: Result, scene: bpy.types.Scene, name: str = "DIST Shape")
 
 
 def is_result(thing: bpy.types.Object | None) -> bool:
-    """Whether an object is a reconstruction, whose shape has a code."""
+    """Whether an object is a reconstruction or another shape of a prior, which has a code."""
     return thing is not None and thing.get(CODE) is not None and thing.get(SCALE) is not None
 
 
-def make_mesh(name: str, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> bpy.types.Mesh:
-    """Make a smooth mesh of triangles.
+def read_code(thing: bpy.types.Object | None) -> tuple[Prior, np.ndarray]:
+    """Return the prior and the code (latent,) of a result's object.
 
-    Parameters
-    ----------
-    name : str
-    vertices : (N, 3) array, Blender units
-    faces : (M, 3) array of indices
-    normals : (N, 3) array
-        Kept as custom normals where the mesh needed no repair.
+    Raises
+    ------
+    RequestError
+        It is no result, its prior is not found, or the code is another prior's.
     """
-    mesh = bpy.data.meshes.new(name)
+    if thing is None:
+        raise RequestError("No object was chosen: choose a reconstruction, or press Sample Shape.")
+    if not is_result(thing) or not thing.get(PRIOR):
+        raise RequestError(f"The object “{thing.name}” is no shape of a prior: it has no code.")
+    prior = find_prior(str(thing[PRIOR]))
+    return prior, prior.code(thing[CODE])
+
+
+def set_code(thing: bpy.types.Object, code: np.ndarray) -> None:
+    """Give a result's object another code; `FIRST_CODE` keeps the one that it had at first. The mesh stays."""
+    if list(thing[CODE]) != code.tolist():
+        mesh: Any = thing.data
+        # Earlier versions' meshes do not say it: an undo would not know which of them are behind.
+        if isinstance(mesh, bpy.types.Mesh) and mesh.get(CODE) is None:
+            mesh[CODE], mesh[RESOLUTION] = list(thing[CODE]), resolution(thing)
+        if thing.get(FIRST_CODE) is None:
+            thing[FIRST_CODE] = list(thing[CODE])
+        thing[CODE] = code.tolist()
+
+
+def reset_code(thing: bpy.types.Object) -> None:
+    """Give a result's object the code back that it had before `set_code`. The mesh stays."""
+    thing[CODE] = list(thing[FIRST_CODE])
+    del thing[FIRST_CODE]
+
+
+def why_fixed(thing: bpy.types.Object) -> str:
+    """Why a result's mesh cannot be replaced, as a sentence; empty where it can."""
+    mesh = thing.data
+    if thing.library or thing.override_library or not isinstance(mesh, bpy.types.Mesh) or mesh.library:
+        return f"“{thing.name}” is linked, or has no mesh of its own: make it local first."
+    if thing.mode != "OBJECT":
+        return f"“{thing.name}” is being edited: go back to Object Mode first."
+    if mesh.shape_keys:
+        return f"“{thing.name}” has shape keys: remove them first."
+    return ""
+
+
+def resolution(thing: bpy.types.Object) -> int:
+    """How fine a result's mesh is to be."""
+    return int(thing.get(RESOLUTION) or USUAL_RESOLUTION)
+
+
+def is_current(thing: bpy.types.Object, fineness: int) -> bool:
+    """Whether a result's mesh was made with the object's code, and as fine."""
+    mesh = thing.data
+    made_with = mesh.get(CODE)
+    return made_with is not None and list(made_with) == list(thing[CODE]) and mesh.get(RESOLUTION, 0) >= fineness
+
+
+def is_behind(thing: bpy.types.Object) -> bool:
+    """Whether a result's mesh is known to be of another code than the object's, or coarser than it is to be."""
+    known = not why_fixed(thing) and thing.data.get(CODE) is not None
+    return known and not is_current(thing, resolution(thing))
+
+
+def replace_mesh(thing: bpy.types.Object, result: Result) -> None:
+    """Put a result's geometry into an object; its name, place, materials and modifiers stay, and so do other objects.
+
+    Raises
+    ------
+    RequestError
+        The result is empty or not a mesh, or the object's mesh cannot be replaced.
+    """
+    if why := why_fixed(thing):
+        raise RequestError(why)
+    _check(result)
+    # Another object with the same mesh has a code of its own.
+    if thing.data.users - thing.data.use_fake_user > 1:
+        thing.data = thing.data.copy()
+    mesh: Any = thing.data
+    mesh.clear_geometry()
+    _fill(mesh, result)
+
+
+def _check(result: Result) -> None:
+    """Raise `RequestError` where a result is no mesh."""
+    vertices, faces = np.asarray(result.vertices), np.asarray(result.faces)
+    if len(vertices) == 0 or len(faces) == 0:
+        raise RequestError(
+            "The result holds no surface: the fit found no shape. Check that the bounds hold the thing, and the masks."
+        )
+    if not np.isfinite(vertices).all() or faces.min() < 0 or faces.max() >= len(vertices):
+        raise RequestError("The result's mesh is damaged: run the job again.")
+
+
+def _fill(mesh: bpy.types.Mesh, result: Result) -> None:
+    """Put a result's smooth triangles into an empty mesh, and say what it was made with.
+
+    Its normals are kept as custom normals where the mesh needed no repair.
+    """
+    vertices, faces, normals = (np.asarray(part) for part in (result.vertices, result.faces, result.normals))
     mesh.vertices.add(len(vertices))
     mesh.vertices.foreach_set("co", vertices.astype(np.float32).ravel())
     mesh.loops.add(faces.size)
@@ -83,7 +173,9 @@ def make_mesh(name: str, vertices: np.ndarray, faces: np.ndarray, normals: np.nd
     if not repaired and normals.shape == vertices.shape and np.isfinite(normals).all():
         mesh.normals_split_custom_set_from_vertices(normals.tolist())
     mesh.update()
-    return mesh
+    for key, name in ((CODE, "code"), (RESOLUTION, "resolution")):
+        if name in result.report:
+            _set_property(mesh, key, result.report[name])
 
 
 def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
@@ -95,7 +187,7 @@ def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
     return collection
 
 
-def _set_property(thing: bpy.types.Object, name: str, value: Any) -> None:
+def _set_property(thing: bpy.types.ID, name: str, value: Any) -> None:
     """Keep numbers, texts and lists of numbers; a dictionary becomes one property an entry."""
     if isinstance(value, dict):
         for key, entry in value.items():

@@ -1,10 +1,6 @@
-"""Write a contact sheet of generated shapes: ``python tools/generators/sheet.py OUT.png [--class table]``."""
+"""Contact sheets: meshes side by side in one picture."""
 
-import argparse
-import importlib
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -94,21 +90,3 @@ def contact_sheet(meshes: Iterable[tuple[np.ndarray, np.ndarray]]) -> Image.Imag
         row, column = np.array(divmod(index, columns)) * TILE
         sheet[row : row + TILE, column : column + TILE] = tile
     return Image.fromarray(sheet)
-
-
-def main() -> None:
-    """Render the seeds asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out")
-    parser.add_argument("--class", dest="kind", default="table")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=64)
-    arguments = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    make = getattr(importlib.import_module(f"generators.{arguments.kind}s"), f"make_{arguments.kind}")
-    first = arguments.first_seed
-    contact_sheet(make(seed) for seed in range(first, first + arguments.count)).save(arguments.out)
-
-
-if __name__ == "__main__":
-    main()

@@ -68,7 +68,7 @@ def marching_cubes(lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
     corners = lattice.corners(lattice.surface(), 1)
     keys, index = torch.unique(corners, return_inverse=True)
     if len(keys) == 0:
-        raise ValueError("The fitted code has no surface.")
+        raise ValueError("The code has no surface: its shape is empty, or fills the whole cube.")
     values, points = lattice.values[keys], lattice.points(keys)
     vertices, faces = igl.marching_cubes(
         values.double().cpu().numpy(), points.double().cpu().numpy(), index.cpu().numpy(), 0.0

@@ -96,6 +96,7 @@ def report(
         "prior": request.prior,
         "scale": float(found.place.scale),
         "code": found.code.tolist(),
+        "resolution": request.settings.mesh_resolution,
         "iou": dict(zip(names, iou.tolist(), strict=True)),
         "loss": found.cost,
         "queries": dict(counter),

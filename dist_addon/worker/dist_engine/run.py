@@ -1,12 +1,14 @@
 """The worker process: read a request, do its task, write a result, and say how it goes.
 
 Only events go to standard output; everything else that is printed goes to the log (standard error). A line ``cancel``
-on standard input, or its end (Blender is gone), ends the process within seconds.
+on standard input, or its end (Blender is gone), ends the process within seconds. Other lines are for a task that stays
+and takes orders.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 import time
@@ -32,6 +34,7 @@ class Reporter:
         self._stream = stream
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def event(self, event: str, **fields: Any) -> None:
         """Write one event of `protocol.EVENTS`; a closed pipe is left to the listener on standard input."""
@@ -58,12 +61,38 @@ class Reporter:
             raise Cancelled
         self.event("progress", stage=stage, step=step, steps=steps, loss=loss, seconds_left=seconds_left)
 
+    @property
+    def called(self) -> bool:
+        """Whether an order waits to be taken, or the work should stop."""
+        return not self._lines.empty()
+
+    def take_order(self, seconds: float) -> str | None:
+        """The newest line on standard input that no other has overtaken; None where none comes in that time.
+
+        Raises
+        ------
+        Cancelled
+            The work should stop here.
+        """
+        try:
+            line = self._lines.get(timeout=seconds)
+            while not self._lines.empty():
+                line = self._lines.get()
+        except queue.Empty:
+            return None
+        if self._stop.is_set():
+            raise Cancelled
+        return line
+
     def listen(self, stream: TextIO) -> None:
         """Obey `stream` until it ends, then end the process even where the work does not come to a step's end."""
         for line in stream:
             if line.strip() == "cancel":
                 break
+            self._lines.put(line)
         self._stop.set()
+        # Wakes a task that waits for orders.
+        self._lines.put("")
         time.sleep(GRACE_SECONDS)
         self.event("cancelled")
         os._exit(1)
@@ -96,10 +125,16 @@ def main(arguments: list[str]) -> int:
 
 def load_task(task: str) -> Callable[[Path, Reporter], None]:
     """Import what does a task: not before it is needed, since PyTorch takes seconds and a cancel must be heard."""
+    # Blender draws meanwhile: threads that wait must not keep the processor busy, or both stand still.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if task == protocol.RENDER:
         from .render import render
 
         return render
+    if task == protocol.SHAPE:
+        from .shape import make_shapes
+
+        return make_shapes
     if task == protocol.TRAIN:
         from .train import train_prior
 

@@ -7,6 +7,7 @@ A job is a folder::
     request.json and, by its task:                               written by Blender's side
         reconstruct  prior.safetensors  masks.npy  [depths.npy]
         render       prior.safetensors
+        shape        prior.safetensors  codes.npy
         train        mesh_vertices.npy  mesh_faces.npy, or meshes/
         import
     events.jsonl  log.txt  [checkpoint.safetensors]              written while the worker runs
@@ -14,6 +15,7 @@ A job is a folder::
     result.json  and, by its task:                               written at the end
         reconstruct  vertices.npy  faces.npy  normals.npy
         render       depth.npy  normal.npy  silhouette.npy
+        shape        shapes/0/, shapes/1/ ...: each as reconstruct's
         train        prior.safetensors
         import       prior.safetensors
 
@@ -50,6 +52,7 @@ from .priors import (
 )
 from .reconstruction import RECONSTRUCT, Request, Result, Settings
 from .rendering import RENDER, RenderRequest, RenderResult
+from .shapes import MOST_SHAPES, SHAPE, ShapeOrder, ShapeRequest, ShapesResult, check_resolution, shape_folder
 
 __all__ = [
     "AXES",
@@ -60,10 +63,12 @@ __all__ = [
     "LOSSES_FILE",
     "MAX_PIXELS",
     "MESH_FILES",
+    "MOST_SHAPES",
     "PREVIEWS_FILE",
     "PRIOR_FILE",
     "RECONSTRUCT",
     "RENDER",
+    "SHAPE",
     "SIZES",
     "TRAIN",
     "VERSION",
@@ -79,13 +84,18 @@ __all__ = [
     "RequestError",
     "Result",
     "Settings",
+    "ShapeOrder",
+    "ShapeRequest",
+    "ShapesResult",
     "TrainRequest",
     "View",
     "check_name",
+    "check_resolution",
     "parse_event",
     "read_array",
     "read_json",
     "read_task",
+    "shape_folder",
     "write_array",
     "write_event",
     "write_json",
@@ -93,8 +103,8 @@ __all__ = [
 
 
 def read_task(folder: Path) -> str:
-    """Return what the request in a folder asks for: `RECONSTRUCT`, `RENDER`, `TRAIN` or `IMPORT`."""
+    """Return what the request in a folder asks for: `RECONSTRUCT`, `RENDER`, `SHAPE`, `TRAIN` or `IMPORT`."""
     task = read_json(folder / "request.json").get("task")
-    if task not in (RECONSTRUCT, RENDER, TRAIN, IMPORT):
+    if task not in (RECONSTRUCT, RENDER, SHAPE, TRAIN, IMPORT):
         raise RequestError(f"The request in {folder} asks for “{task}”, which this add-on does not know.")
     return task

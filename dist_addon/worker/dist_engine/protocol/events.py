@@ -11,6 +11,8 @@ EVENTS: dict[str, frozenset[str]] = {
     "status": frozenset({"message"}),
     "progress": frozenset({"stage", "step", "steps", "loss", "seconds_left"}),
     "warning": frozenset({"message"}),
+    # An ordered shape is there, or why it cannot be made; an order that a newer one overtook gets no answer.
+    "shape": frozenset({"serial", "problem"}),
     "error": frozenset({"message"}),
     "cancelled": frozenset(),
     "done": frozenset(),

@@ -43,12 +43,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def read_array(path: Path) -> np.ndarray:
+def read_array(path: Path, most: int = MAX_PIXELS) -> np.ndarray:
     """Read ``.npy`` without unpickling, its size checked before memory is taken."""
     try:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        if mapped.size > MAX_PIXELS:
-            raise RequestError(f"{path} claims {mapped.size:,} numbers, more than {MAX_PIXELS:,}.")
+        if mapped.size > most:
+            raise RequestError(f"{path} claims {mapped.size:,} numbers, more than {most:,}.")
         return np.array(mapped)
     except (OSError, ValueError) as error:
         raise RequestError(f"{path} cannot be read: {error}") from error

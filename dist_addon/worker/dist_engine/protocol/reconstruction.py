@@ -146,8 +146,9 @@ class Result:
     rotation, translation : (3, 3) and (3,) arrays
         The thing's frame to the world.
     report : dict
-        ``prior`` (what the user calls it), ``scale`` (Blender units that the prior's unit is long), ``code``, ``iou``
-        (a number a view), ``loss``, ``queries`` (a number a purpose), ``seconds`` (a number a stage), ``device``.
+        ``prior`` (what the user calls it), ``scale`` (Blender units that the prior's unit is long), ``code``,
+        ``resolution`` (of the mesh), ``iou`` (a number a view), ``loss``, ``queries`` (a number a purpose),
+        ``seconds`` (a number a stage), ``device``.
     """
 
     vertices: np.ndarray

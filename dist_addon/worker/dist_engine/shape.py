@@ -1,0 +1,136 @@
+"""Meshes of given codes: those of a request, then, in a worker that stays, those that are ordered line by line."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .decoder import Decoder, Field
+from .meshing import extract_mesh
+from .prior import Prior
+from .protocol import (
+    PRIOR_FILE,
+    Placement,
+    RequestError,
+    Result,
+    ShapeOrder,
+    ShapeRequest,
+    ShapesResult,
+    shape_folder,
+)
+from .reconstruct import Clock, choose_device
+
+if TYPE_CHECKING:
+    from .run import Reporter
+
+
+class Overtaken(Exception):
+    """A newer order has come: nobody waits for this one's mesh any more."""
+
+
+class OrderedField(Field):
+    """A field that is given up as soon as a newer order has come."""
+
+    def __init__(self, decoder: Decoder, code: Tensor, counter: Counter[str], reporter: Reporter) -> None:
+        super().__init__(decoder, code, counter)
+        self.reporter = reporter
+
+    def __call__(self, points: Tensor, purpose: str) -> Tensor:
+        """As `Field`, or raise `Overtaken`."""
+        if self.reporter.called:
+            raise Overtaken
+        return super().__call__(points, purpose)
+
+
+def make_shapes(folder: Path, reporter: Reporter) -> None:
+    """Run the request in `folder` and write the results there.
+
+    Raises
+    ------
+    RequestError, PriorError
+        The request, an order or the prior cannot be used.
+    ValueError
+        A code of the request has no surface.
+    Cancelled
+        The reporter was told to stop.
+    """
+    clock = Clock()
+    request = ShapeRequest.load(folder)
+    if request.threads:
+        torch.set_num_threads(request.threads)
+    device = choose_device(request.device)
+    prior = Prior.load(folder / PRIOR_FILE).to(device)
+    latent = prior.decoder.architecture.latent
+    if request.codes.shape[1] != latent:
+        raise RequestError(
+            f"The codes have {request.codes.shape[1]} numbers, but the prior “{prior.name}” takes {latent}."
+        )
+    clock.lap("load")
+
+    count = len(request.codes)
+    began = time.monotonic()
+    for serial, (code, placement) in enumerate(zip(request.codes, request.placements, strict=True)):
+        left = (time.monotonic() - began) / serial * (count - serial) if serial else None
+        reporter.progress("mesh", serial, count, None, left)
+        field = prior.decoder.field(as_code(code, prior), Counter())
+        save(make_shape(prior, field, placement, request.resolution, request.prior, code.tolist()), folder, serial)
+    clock.lap("mesh")
+    if count:
+        report = {"prior": request.prior, "shapes": count, "seconds": clock.seconds, "device": str(device)}
+        ShapesResult.save_report(folder, report)
+    if request.stay:
+        take_orders(folder, request, prior, reporter)
+
+
+def take_orders(folder: Path, request: ShapeRequest, prior: Prior, reporter: Reporter) -> None:
+    """Make what is ordered on standard input, always the newest, until none comes for a while."""
+    reporter.event("status", message="Ready")
+    while (line := reporter.take_order(request.stay)) is not None:
+        order = ShapeOrder.from_line(line, prior.decoder.architecture.latent)
+        field = OrderedField(prior.decoder, as_code(order.code, prior), Counter(), reporter)
+        place = Placement(order.scale, np.eye(3), np.zeros(3))
+        try:
+            result = make_shape(prior, field, place, order.resolution, request.prior, order.code)
+        except Overtaken:
+            continue
+        except ValueError as error:
+            reporter.event("shape", serial=order.serial, problem=str(error))
+            continue
+        save(result, folder, order.serial)
+        reporter.event("shape", serial=order.serial, problem="")
+
+
+def as_code(numbers: np.ndarray | list[float], prior: Prior) -> Tensor:
+    """Numbers as a code (latent,) of the prior's type."""
+    return torch.as_tensor(numbers, dtype=torch.float32, device=prior.codes.device)
+
+
+def make_shape(
+    prior: Prior, field: Field, place: Placement, resolution: int, reference: str, code: list[float]
+) -> Result:
+    """Make one mesh; ValueError where the code has no surface."""
+    mesh = extract_mesh(field, resolution)
+    # The thing's own axes are right, back and up, whatever the prior's frame is.
+    axes = torch.as_tensor(prior.axes()).to(mesh.vertices)
+    report = {"prior": reference, "scale": place.scale, "code": code, "resolution": resolution}
+    return Result(
+        vertices=(place.scale * mesh.vertices @ axes).cpu().numpy(),
+        faces=mesh.faces,
+        normals=(mesh.normals @ axes).cpu().numpy(),
+        rotation=place.rotation,
+        translation=place.translation,
+        report=report | {"queries": dict(field.counter)},
+    )
+
+
+def save(result: Result, folder: Path, serial: int) -> None:
+    """Write a shape where Blender's side looks for it."""
+    target = shape_folder(folder, serial)
+    target.mkdir(parents=True, exist_ok=True)
+    result.save(target)
