@@ -39,6 +39,8 @@ def main(arguments: list[str]) -> int:
     reconstruct.add_argument("--bounds", help="name of the bounds Empty (default: the scene's choice)")
     reconstruct.add_argument("--prior", help="name or path of the shape prior (default: the scene's choice)")
     reconstruct.add_argument("--quality", choices=list(api.QUALITIES), help="default: the scene's choice")
+    reconstruct.add_argument("--refine-cameras", action="store_true", help="fit the cameras' poses, too")
+    reconstruct.add_argument("--refine-focal-length", action="store_true", help="fit one factor for all focal lengths")
     reconstruct.add_argument("--job", type=Path, help="the job's folder (default: a new one)")
     reconstruct.add_argument("--out", type=Path, metavar="FILE.blend", help="save the scene with the result here")
     reconstruct.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
@@ -121,6 +123,8 @@ def _reconstruct(options: argparse.Namespace) -> int:
         prior=options.prior or chosen.prior,
         quality=options.quality or chosen.quality,
         refine_placement=chosen.refine_placement,
+        refine_cameras=options.refine_cameras or chosen.refine_cameras,
+        refine_focal_length=options.refine_focal_length or chosen.refine_focal_length,
         scene=scene,
         folder=options.job,
         progress=_show,

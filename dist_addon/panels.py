@@ -55,7 +55,10 @@ class DIST_PT_fit(DIST_Panel, bpy.types.Panel):
         settings = properties.of(context.scene)
         layout.prop(settings, "prior")
         layout.prop(settings, "quality")
-        layout.prop(settings, "refine_placement")
+        column = layout.column(heading="Refine")
+        column.prop(settings, "refine_placement")
+        column.prop(settings, "refine_cameras")
+        column.prop(settings, "refine_focal_length")
 
 
 class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):

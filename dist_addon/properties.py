@@ -190,9 +190,17 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
         default="normal",
     )
     refine_placement: BoolProperty(
-        name="Refine Placement",
+        name="Placement",
         description="Fit where the thing stands, how it is turned and how large it is, starting from the bounds",
         default=True,
+    )
+    refine_cameras: BoolProperty(
+        name="Cameras",
+        description="Fit each camera's place and direction, starting from where it is; refined copies are added",
+    )
+    refine_focal_length: BoolProperty(
+        name="Focal Length",
+        description="Fit one factor for the focal lengths of all cameras; refined copies are added",
     )
     render_code: IntProperty(
         name="Shape",

@@ -12,7 +12,7 @@ from mathutils import Matrix, Vector
 
 from dist_addon import api
 from dist_addon.scene import cameras as scene_cameras
-from dist_addon.worker.dist_engine.protocol import RequestError
+from dist_addon.worker.dist_engine.protocol import RequestError, View
 
 # Width, height, percentage, pixel aspect; percentages leave whole pixels, as world_to_camera_view ignores them.
 FRAMES = [
@@ -95,6 +95,25 @@ def test_projects_as_a_render_of_odd_size_does(scene, fit, size):
     K = scene_cameras.intrinsics(camera, size, scene, depsgraph)
     ours, _ = project(K, scene_cameras.world_to_camera(camera, depsgraph), np.array([point]))
     np.testing.assert_allclose(ours[0], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("fit", ["AUTO", "HORIZONTAL", "VERTICAL"])
+@pytest.mark.parametrize("frame", FRAMES[3:])
+@pytest.mark.parametrize("copied", [True, False])
+def test_an_added_camera_sees_what_the_view_says(scene, frame, fit, copied):
+    camera = make_camera(scene)
+    size = set_frame(scene, camera, frame, fit, LENSES[1])
+    depsgraph = api.evaluate(scene)
+    K, pose = scene_cameras.intrinsics(camera, size, scene, depsgraph), scene_cameras.world_to_camera(camera, depsgraph)
+    K[[0, 1], [0, 1]] *= 1.1
+    view = View("Cam", K, pose)
+    before = camera.matrix_world.copy(), camera.data.lens
+    made = scene_cameras.add_camera(view, size, camera if copied else None, scene.collection)
+    depsgraph = api.evaluate(scene)
+    assert made.name == "Cam refined" and made.data != camera.data
+    assert (camera.matrix_world, camera.data.lens) == before
+    np.testing.assert_allclose(scene_cameras.intrinsics(made, size, scene, depsgraph), K, rtol=1e-5)
+    np.testing.assert_allclose(scene_cameras.world_to_camera(made, depsgraph), pose, atol=1e-5)
 
 
 def test_field_of_view_unit_and_animation(scene):

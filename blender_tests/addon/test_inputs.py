@@ -23,9 +23,10 @@ def box() -> bpy.types.Object:
 
 
 def test_a_good_scene_becomes_a_request(scene, rig, tmp_path):
-    request = api.gather(rig, box(), quality="preview", refine_placement=False, seed=4)
+    request = api.gather(rig, box(), quality="preview", refine_placement=False, refine_cameras=True, seed=4)
     assert [view.name for view in request.views] == ["Cam0", "Cam1", "Cam2"]
     assert request.settings.refine_placement is False and request.settings.seed == 4
+    assert request.settings.refine_cameras is True and request.settings.refine_focal_length is False
     assert request.settings.iterations == api.QUALITIES["preview"].iterations
     expected = np.zeros((24, 32), np.uint8)
     expected[:6, :10] = 255

@@ -80,7 +80,8 @@ def test_everything_is_registered():
 
 def test_the_panels_offer_what_is_needed(scene, rig):
     drawn = draw()
-    for name in ("cameras", "bounds", "prior", "quality", "refine_placement"):
+    refined = ("refine_placement", "refine_cameras", "refine_focal_length")
+    for name in ("cameras", "bounds", "prior", "quality", *refined):
         assert ("prop", name) in drawn
     assert ("operator", "dist.reconstruct") in drawn and ("operator", "dist.cancel") not in drawn
 

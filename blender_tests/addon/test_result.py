@@ -51,6 +51,28 @@ def test_a_reconstruction_stands_in_the_scene(scene, rig, worker, prior, tmp_pat
     assert again != thing and again.users_collection == thing.users_collection
 
 
+def test_refined_cameras_come_beside_the_old_ones(scene, rig, worker, prior, tmp_path):
+    folder = make(scene, rig, worker, prior, tmp_path / "job").folder
+    data = json.loads((folder / "result.json").read_text())
+    turned = [[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 5]]
+    data["report"]["cameras"] = [
+        {"name": name, "K": [[40, 0, 16], [0, 40, 12], [0, 0, 1]], "world_to_camera": turned, "width": 32, "height": 24}
+        | {"turned": 3.0, "moved": 0.25}
+        for name in ("Cam0", "Cam1")
+    ]
+    (folder / "result.json").write_text(json.dumps(data))
+    old = bpy.data.objects["Cam0"]
+    before = old.matrix_world.copy()
+    thing = api.import_result(folder)
+    added = [camera for camera in thing.users_collection[0].objects if camera.type == "CAMERA"]
+    assert sorted(camera.name for camera in added) == ["Cam0 refined", "Cam1 refined"]
+    camera = bpy.data.objects["Cam0 refined"]
+    assert camera.data.lens == pytest.approx(45) and tuple(camera.matrix_world.translation) == (0, 0, 5)
+    assert (camera["dist_iou"], camera["dist_turned"], camera["dist_moved"]) == (0.9, 3.0, 0.25)
+    assert camera.data.background_images[0].image == old.data.background_images[0].image
+    assert old.matrix_world == before and not old.data.name.endswith("refined")
+
+
 def test_a_failed_worker_is_an_error(scene, rig, worker, prior, tmp_path):
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "mode.txt").write_text("error")

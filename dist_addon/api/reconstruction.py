@@ -39,6 +39,8 @@ class Reconstruction:
     ----------
     object : Object
         The mesh in the scene.
+    cameras : list of Object
+        The refined cameras in the scene; none where the fit did not change them.
     report : dict
         The worker's report; see `protocol.Result`.
     folder : Path
@@ -46,6 +48,7 @@ class Reconstruction:
     """
 
     object: bpy.types.Object
+    cameras: list[bpy.types.Object]
     report: dict[str, Any]
     folder: Path
 
@@ -56,6 +59,8 @@ def gather(
     *,
     quality: str = "normal",
     refine_placement: bool = True,
+    refine_cameras: bool = False,
+    refine_focal_length: bool = False,
     seed: int = 0,
     settings: Settings | None = None,
     scene: bpy.types.Scene | None = None,
@@ -72,9 +77,12 @@ def gather(
         A key of `QUALITIES`.
     refine_placement : bool
         Fit scale, rotation and translation as well.
+    refine_cameras, refine_focal_length : bool
+        Fit each camera's pose, and one factor for all focal lengths. The cameras stay as they are: refined copies of
+        them come with the result.
     seed : int
     settings : Settings, optional
-        Taken as they are instead of `quality`, `refine_placement` and `seed`.
+        Taken as they are instead of `quality`, `seed` and what is to be refined.
     scene : Scene, optional
         The current one by default.
 
@@ -103,6 +111,8 @@ def gather(
     settings = settings or replace(
         QUALITIES[quality],
         refine_placement=refine_placement,
+        refine_cameras=refine_cameras,
+        refine_focal_length=refine_focal_length,
         seed=seed,
         device=preferences.device(),
     )
@@ -118,6 +128,8 @@ def start_reconstruction(
     prior: str | os.PathLike[str] = "table",
     quality: str = "normal",
     refine_placement: bool = True,
+    refine_cameras: bool = False,
+    refine_focal_length: bool = False,
     seed: int = 0,
     settings: Settings | None = None,
     scene: bpy.types.Scene | None = None,
@@ -128,7 +140,7 @@ def start_reconstruction(
 
     Parameters
     ----------
-    cameras, bounds, quality, refine_placement, seed, settings, scene
+    cameras, bounds, quality, refine_placement, refine_cameras, refine_focal_length, seed, settings, scene
         See `gather`.
     prior : str or path
         The name of a built-in prior (see `priors`), or a .safetensors file.
@@ -152,6 +164,8 @@ def start_reconstruction(
         bounds,
         quality=quality,
         refine_placement=refine_placement,
+        refine_cameras=refine_cameras,
+        refine_focal_length=refine_focal_length,
         seed=seed,
         settings=settings,
         scene=scene,
@@ -167,6 +181,8 @@ def reconstruct(
     prior: str | os.PathLike[str] = "table",
     quality: str = "normal",
     refine_placement: bool = True,
+    refine_cameras: bool = False,
+    refine_focal_length: bool = False,
     seed: int = 0,
     settings: Settings | None = None,
     scene: bpy.types.Scene | None = None,
@@ -194,6 +210,8 @@ def reconstruct(
         prior=prior,
         quality=quality,
         refine_placement=refine_placement,
+        refine_cameras=refine_cameras,
+        refine_focal_length=refine_focal_length,
         seed=seed,
         settings=settings,
         scene=scene,
@@ -201,19 +219,18 @@ def reconstruct(
         worker_folder=worker_folder,
     )
     common.wait(job, progress, "reconstruction")
-    thing, report = _import(job.folder, scene)
-    return Reconstruction(thing, report, job.folder)
+    return _import(job.folder, scene)
 
 
 def import_result(folder: str | os.PathLike[str], scene: bpy.types.Scene | None = None) -> bpy.types.Object:
-    """Add a finished job's shape to the scene (the current one by default).
+    """Add a finished job's shape, and the cameras that it refined, to the scene (the current one by default).
 
     Raises
     ------
     RequestError
         The folder holds no result, or a damaged one.
     """
-    return _import(Path(folder), scene)[0]
+    return _import(Path(folder), scene).object
 
 
 def add_bounds(cameras: Cameras | None, scene: bpy.types.Scene | None = None) -> bpy.types.Object:
@@ -222,11 +239,13 @@ def add_bounds(cameras: Cameras | None, scene: bpy.types.Scene | None = None) ->
     return scene_bounds.add_bounds(scene_cameras.list_cameras(cameras), scene, common.evaluate(scene))
 
 
-def _import(folder: Path, scene: bpy.types.Scene | None) -> tuple[bpy.types.Object, dict[str, Any]]:
+def _import(folder: Path, scene: bpy.types.Scene | None) -> Reconstruction:
     task = common.task_of(folder)
     if task == SHAPE:
         raise RequestError(f"The folder {folder} holds shapes of codes: import them as such.")
     if task != RECONSTRUCT:
         raise RequestError(f"The folder {folder} holds a rendering, no shape: its images are shown instead.")
     result = Result.load(folder)
-    return scene_result.add_result(result, common.or_current(scene)), result.report
+    scene = common.or_current(scene)
+    thing = scene_result.add_result(result, scene)
+    return Reconstruction(thing, scene_result.add_cameras(result, scene), result.report, folder)

@@ -45,6 +45,8 @@ class DIST_OT_reconstruct(running.JobOperator, bpy.types.Operator):
                 prior=settings.prior,
                 quality=settings.quality,
                 refine_placement=settings.refine_placement,
+                refine_cameras=settings.refine_cameras,
+                refine_focal_length=settings.refine_focal_length,
                 scene=scene,
             )
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
-from ..worker.dist_engine.protocol import RequestError
+from ..worker.dist_engine.protocol import RequestError, View
 
 # Blender's camera looks along -z with y up; the protocol's looks along +z with y down.
 BLENDER_TO_PROTOCOL = np.diag([1.0, -1.0, -1.0])
@@ -115,6 +116,39 @@ def intrinsics(
             [0.0, 0.0, 1.0],
         ]
     )
+
+
+def add_camera(
+    view: View, size: tuple[int, int], like: bpy.types.Object | None, collection: bpy.types.Collection
+) -> bpy.types.Object:
+    """Add a camera with a view's `intrinsics` and `world_to_camera`.
+
+    Parameters
+    ----------
+    view : View
+    size : (width, height), pixels
+        Of the picture that the view's K is for.
+    like : Object, optional
+        A camera whose other settings, and background images, the new one gets.
+    collection : Collection
+    """
+    data = like.data.copy() if like else bpy.data.cameras.new(view.name)
+    assert isinstance(data, bpy.types.Camera)
+    data.animation_data_clear()
+    (focal, _, x), (_, focal_y, y), _ = view.K.tolist()
+    width, height = size
+    data.sensor_fit = "HORIZONTAL"
+    data.lens = focal / width * data.sensor_width
+    data.shift_x = (width / 2 - x) / width
+    data.shift_y = (y - height / 2) / width * focal / focal_y
+    rotation, translation = view.world_to_camera[:, :3], view.world_to_camera[:, 3]
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation.T @ BLENDER_TO_PROTOCOL
+    matrix[:3, 3] = -rotation.T @ translation
+    camera = bpy.data.objects.new(f"{view.name} refined", data)
+    camera.matrix_world = Matrix(matrix.tolist())
+    collection.objects.link(camera)
+    return camera
 
 
 def world_to_camera(camera: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> np.ndarray:

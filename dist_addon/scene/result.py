@@ -9,7 +9,8 @@ import numpy as np
 from mathutils import Matrix
 
 from ..prior_files import Prior, find_prior
-from ..worker.dist_engine.protocol import RequestError, Result
+from ..worker.dist_engine.protocol import RequestError, Result, View
+from . import cameras as scene_cameras
 
 COLLECTION = "DIST Reconstructions"
 # Custom properties of a result's object: its shape's code, the code's prior (as `prior_files.find_prior` takes it), how
@@ -54,6 +55,28 @@ def add_result(result: Result, scene: bpy.types.Scene, name: str = "DIST Shape")
         _set_property(thing, f"dist_{key}", value)
     _collection(scene).objects.link(thing)
     return thing
+
+
+def add_cameras(result: Result, scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """Add the cameras that a fit refined, beside those that it began with, which stay as they are.
+
+    Returns
+    -------
+    list of Object
+        Each with the overlap of its outline (IoU), and how far it was turned (degrees) and moved (Blender units) as
+        custom properties; empty where no camera was refined.
+    """
+    added = []
+    for data in result.report.get("cameras", []):
+        view = View.from_json(data)
+        view.check()
+        named: bpy.types.Object | None = bpy.data.objects.get(view.name)
+        old = named if named is not None and named.type == "CAMERA" else None
+        camera = scene_cameras.add_camera(view, (data["width"], data["height"]), old, _collection(scene))
+        camera["dist_iou"] = result.report["iou"][view.name]
+        camera["dist_turned"], camera["dist_moved"] = data["turned"], data["moved"]
+        added.append(camera)
+    return added
 
 
 def is_result(thing: bpy.types.Object | None) -> bool:

@@ -36,6 +36,12 @@ class Cameras:
         parts = (np.stack([view.K for view in views]), extrinsics[:, :, :3], extrinsics[:, :, 3])
         return Cameras(*(torch.as_tensor(part, dtype=torch.float32, device=device) for part in parts))
 
+    def to_views(self, names: Sequence[str]) -> list[View]:
+        """The cameras as the protocol has them, with rotations that are exactly such."""
+        left, _, right = np.linalg.svd(self.rotation.double().cpu().numpy())
+        extrinsics = np.concatenate([left @ right, self.translation.double().cpu().numpy()[..., None]], 2)
+        return [View(*parts) for parts in zip(names, self.K.double().cpu().numpy(), extrinsics, strict=True)]
+
     def moved(self, pose: Tensor, log_focal: Tensor) -> Cameras:
         """Apply increments, with their graph.
 
@@ -54,6 +60,30 @@ class Cameras:
             turn @ self.rotation,
             (turn @ self.translation[..., None])[..., 0] + pose[:, 3:],
         )
+
+    def as_if_moved(self, place: Similarity, steps: Tensor, log_focal: Tensor) -> Cameras:
+        """Each camera as if the object had moved before it: turned about the object, not about itself.
+
+        Parameters
+        ----------
+        place : Similarity
+            Where the object stands.
+        steps : (V, 6) tensor
+            The object's motion before each camera: rotation vector (radians) and translation (in units of the place's
+            scale), in the object's own axes.
+        log_focal : () tensor
+            Change of the logarithm of all focal lengths.
+        """
+        turn = place.rotation @ torch.linalg.matrix_exp(skew(steps[:, :3])) @ place.rotation.T
+        centre = place.translation
+        there = centre + place.scale * steps[:, 3:] @ place.rotation.T - turn @ centre
+        K = self.K.clone()
+        K[:, :2, :2] *= log_focal.exp()
+        return Cameras(K, self.rotation @ turn, (self.rotation @ there[..., None])[..., 0] + self.translation)
+
+    def to_camera(self, views: Tensor, points: Tensor) -> Tensor:
+        """World points (N, 3) in the axes of the cameras (N,) that see them."""
+        return torch.einsum("nij,nj->ni", self.rotation[views], points) + self.translation[views]
 
     def rays(self, views: Tensor, pixels: Tensor, place: Similarity) -> Rays:
         """Rays of the object frame through pixel positions.

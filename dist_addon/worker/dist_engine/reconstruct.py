@@ -7,15 +7,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from .cameras import Similarity
 from .decoder import Field
 from .fitting.fit import Fit, fit
 from .fitting.observations import Observations
 from .meshing import extract_mesh
 from .prior import Prior
-from .protocol import PRIOR_FILE, Request, Result
+from .protocol import PRIOR_FILE, Request, Result, View
 from .tracing.march import march
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
     clock.lap("mesh")
 
     reporter.progress("judge", 0, 1, found.cost, None)
-    iou = view_iou(field, observations, found.place)
+    iou = view_iou(field, observations, found)
     clock.lap("judge")
 
     # The thing's own axes are the bounds' (right, back, up), whatever the prior's frame is.
@@ -70,10 +70,10 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
     ).save(folder)
 
 
-def view_iou(field: Field, observations: Observations, place: Similarity) -> torch.Tensor:
+def view_iou(field: Field, observations: Observations, found: Fit) -> torch.Tensor:
     """Intersection over union (V,) of each view's mask and the traced silhouette, on a regular grid of pixels."""
     pixels = observations.lattice(JUDGED_RAYS)
-    sample = observations.sample(pixels, place)
+    sample = observations.sample(pixels, found.cameras, found.place)
     hit = march(field, sample.rays, sample.rays.threshold(), relaxation=1.0).hit
     views = observations.view_of(pixels)
     zeros = torch.zeros(len(observations.masks), device=pixels.device)
@@ -92,7 +92,7 @@ def report(
 ) -> dict[str, object]:
     """The result's report, as `protocol.Result` describes it."""
     names = [view.name for view in request.views]
-    return {
+    told: dict[str, object] = {
         "prior": request.prior,
         "scale": float(found.place.scale),
         "code": found.code.tolist(),
@@ -102,6 +102,25 @@ def report(
         "queries": dict(counter),
         "seconds": clock.seconds,
         "device": str(device),
+    }
+    if request.settings.refine_cameras or request.settings.refine_focal_length:
+        told["cameras"] = [
+            refined.to_json()
+            | moved(view, refined)
+            | {"width": request.masks.shape[2], "height": request.masks.shape[1]}
+            for view, refined in zip(request.views, found.cameras.to_views(names), strict=True)
+        ]
+    return told
+
+
+def moved(before: View, after: View) -> dict[str, float]:
+    """How far a camera was turned, in degrees, and moved, in world units."""
+    (turn, shift), (turned, shifted) = ((v.world_to_camera[:, :3], v.world_to_camera[:, 3]) for v in (before, after))
+    # The sine of half the angle: exact for small ones.
+    half = float(np.linalg.norm(turned - turn)) / 8**0.5
+    return {
+        "turned": float(np.degrees(2 * np.arcsin(min(half, 1.0)))),
+        "moved": float(np.linalg.norm(turned.T @ shifted - turn.T @ shift)),
     }
 
 

@@ -13,17 +13,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..cameras import Similarity
+from ..cameras import Cameras, Similarity
 from ..prior import Prior
 from ..protocol import Request
 from .levenberg_marquardt import minimise
 from .observations import Observations
-from .problem import Problem, Quadratic, State
+from .problem import Problem, Quadratic, State, Unknowns
 from .start import start_place, start_states
 
 if TYPE_CHECKING:
     from ..run import Reporter
 
+# Fewer rays leave a camera whose pose is not known where it is, and the shape makes up for it.
+RAYS_A_CAMERA = 800
 STARTS = 6
 START_STEPS = 8
 # Share of the rays that each stage uses, and of the steps that it may take.
@@ -32,10 +34,11 @@ STAGES = ((0.25, 0.5), (1.0, 0.5))
 
 @dataclass(frozen=True)
 class Fit:
-    """What was found: the code (latent,), the object's place and the last cost."""
+    """What was found: the code (latent,), the object's place, the cameras and the last cost."""
 
     code: Tensor
     place: Similarity
+    cameras: Cameras
     cost: float
 
 
@@ -47,15 +50,19 @@ def fit(
     Goes on from the checkpoint in `folder` where there is one, and writes it as it goes.
     """
     settings = request.settings
-    problem = Problem(prior, settings.refine_placement, counter)
+    unknowns = Unknowns(
+        place=settings.refine_placement, cameras=settings.refine_cameras, focal=settings.refine_focal_length
+    )
+    problem = Problem(prior, unknowns, len(request.views), counter)
+    rays = max(settings.rays, RAYS_A_CAMERA * len(request.views) * unknowns.cameras)
     checkpoint = folder / "checkpoint.safetensors"
     stage, state = _resume(checkpoint, observations.masks.device) if checkpoint.exists() else (0, None)
     if state is None:
         place = start_place(request.bounds, prior, observations.masks.device)
-        state = _best_start(problem, observations, place, settings.rays, reporter)
+        state = _best_start(problem, observations, place, rays, reporter)
 
     cost, began, done = 0.0, time.monotonic(), 0
-    plan = [(int(settings.rays * rays), max(1, round(settings.iterations * steps))) for rays, steps in STAGES]
+    plan = [(int(rays * share), max(1, round(settings.iterations * steps))) for share, steps in STAGES]
     total = sum(rays * steps for rays, steps in plan)
     step_number = sum(steps for _, steps in plan[:stage])
     for index, (rays, steps) in list(enumerate(plan))[stage:]:
@@ -67,7 +74,7 @@ def fit(
             reporter.progress("fit", step_number + taken, settings.iterations, cost, left)
         step_number += steps
         total -= rays * (steps - taken)
-    return Fit(problem.code(state), state.place, cost)
+    return Fit(problem.code(state), state.place, state.cameras, cost)
 
 
 def _best_start(
@@ -91,7 +98,7 @@ def _on_rays(problem: Problem, observations: Observations, count: int) -> Callab
     pixels = observations.draw(count)
 
     def evaluate(state: State) -> Quadratic:
-        return problem.evaluate(state, observations.sample(pixels, state.place))
+        return problem.evaluate(state, observations.sample(pixels, state.cameras, state.place))
 
     return evaluate
 
@@ -104,7 +111,8 @@ def _save(path: Path, stage: int, state: State) -> None:
         "scale": place.scale,
         "rotation": place.rotation,
         "translation": place.translation,
-    }
+        "strayed": state.strayed,
+    } | {f"cameras.{name}": value for name, value in vars(state.cameras).items()}
     beside = path.with_name(path.name + ".part")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside)
     beside.replace(path)
@@ -113,4 +121,5 @@ def _save(path: Path, stage: int, state: State) -> None:
 def _resume(path: Path, device: torch.device) -> tuple[int, State]:
     tensors = load_file(path, device=str(device))
     place = Similarity(tensors["scale"], tensors["rotation"], tensors["translation"])
-    return int(tensors["stage"]), State(tensors["whitened"], place)
+    cameras = Cameras(*(tensors[f"cameras.{name}"] for name in ("K", "rotation", "translation")))
+    return int(tensors["stage"]), State(tensors["whitened"], place, cameras, tensors["strayed"])

@@ -26,6 +26,8 @@ class Sample:
     Attributes
     ----------
     rays : Rays
+    views : (N,) int tensor
+        The camera of each.
     inside : (N,) bool tensor
         The mask shows the thing there.
     outside_by : (N,) tensor
@@ -35,6 +37,7 @@ class Sample:
     """
 
     rays: Rays
+    views: Tensor
     inside: Tensor
     outside_by: Tensor
     depth: Tensor
@@ -81,19 +84,19 @@ class Observations:
         """The view (N,) of each flat pixel index."""
         return pixels // (self.masks.shape[1] * self.masks.shape[2])
 
-    def sample(self, pixels: Tensor, place: Similarity) -> Sample:
+    def sample(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> Sample:
         """Rays through the centres of the pixels with these flat indices, and what the pictures show there."""
         width = self.masks.shape[2]
         inside_view = pixels % (self.masks.shape[1] * width)
         centres = torch.stack([inside_view % width, inside_view // width], 1) + 0.5
         views = self.view_of(pixels)
-        rays = self.cameras.rays(views, centres, place)
+        rays = cameras.rays(views, centres, place)
         if self.depths is None:
             depth = torch.full_like(rays.near, float("nan"))
         else:
             # The pictures hold depth along the camera's axis; rays measure along themselves.
             depth = self.depths.flatten()[pixels] / rays.cosine
-        return Sample(rays, self.masks.flatten()[pixels], self.outside_by.flatten()[pixels], depth)
+        return Sample(rays, views, self.masks.flatten()[pixels], self.outside_by.flatten()[pixels], depth)
 
 
 def distance_to_masks(masks: np.ndarray) -> Tensor:

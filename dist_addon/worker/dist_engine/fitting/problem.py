@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from ..cameras import Similarity
+from ..cameras import Cameras, Similarity
 from ..decoder import Field
 from ..gradients import at_fixed
 from ..prior import Prior
@@ -20,8 +21,8 @@ from ..tracing.march import march
 from ..tracing.rays import Rays
 from .observations import Sample
 
-# A unit of the place's unknowns: 5 % in size, 0.05 radians, 5 % of the object's radius.
-PLACE_UNIT = 0.05
+# A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
+UNIT = 0.05
 # Residuals are in units of this many pixels (or, for depth, this share of the object's radius), and count linearly from
 # there on.
 NOISE_PIXELS = 0.7
@@ -30,16 +31,50 @@ NOISE_DEPTH = 0.01
 FARTHEST = 0.1
 # How much the spread of the training codes holds the code: this many rays that are one unit wrong, for each ray.
 PRIOR_WEIGHT = 0.005
+# How much cameras are held where they were: as the code is, for each of their unknowns. Without it, all of them could
+# move together against the place.
+CAMERA_WEIGHT = 1e-4
 # Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
 DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 
 
 @dataclass(frozen=True)
+class Unknowns:
+    """What a fit may change.
+
+    Attributes
+    ----------
+    shape, place : bool
+        The code, and the object's Sim(3).
+    cameras, focal : bool
+        Each camera's pose, and one factor for all focal lengths.
+    """
+
+    shape: bool = True
+    place: bool = True
+    cameras: bool = False
+    focal: bool = False
+
+
+@dataclass(frozen=True)
 class State:
-    """A code in units of the training codes' spread (latent,), and the object's place."""
+    """Where a fit stands.
+
+    Attributes
+    ----------
+    whitened : (latent,) tensor
+        The code in units of the training codes' spread.
+    place : Similarity
+        Of the object.
+    cameras : Cameras
+    strayed : (6 V + 1,) tensor
+        How far poses and focal length are from where they were given, in units of `UNIT`: the sum of all steps.
+    """
 
     whitened: Tensor
     place: Similarity
+    cameras: Cameras
+    strayed: Tensor
 
 
 @dataclass(frozen=True)
@@ -54,11 +89,24 @@ class Quadratic:
 class Problem:
     """The cost of a state over one set of rays."""
 
-    def __init__(self, prior: Prior, refine_placement: bool, counter: Counter[str]) -> None:
+    def __init__(self, prior: Prior, unknowns: Unknowns, views: int, counter: Counter[str]) -> None:
         self.prior = prior
         self.spread = torch.linalg.inv(prior.precision_root())
-        self.refine_placement = refine_placement
+        self.unknowns = unknowns
         self.counter = counter
+        sizes = {
+            "code": len(prior.mean) * unknowns.shape,
+            "place": 7 * unknowns.place,
+            "cameras": 6 * views * unknowns.cameras,
+            "focal": int(unknowns.focal),
+        }
+        # The share of each in a step (n,).
+        ends = list(accumulate(sizes.values()))
+        self.parts = {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
+
+    def start(self, code: Tensor, place: Similarity, cameras: Cameras) -> State:
+        """The state of a code (latent,) and a place, before the cameras as they are given."""
+        return State(self.whiten(code), place, cameras, code.new_zeros(6 * len(cameras.K) + 1))
 
     def code(self, state: State) -> Tensor:
         """The code (latent,) of a state."""
@@ -70,33 +118,47 @@ class Problem:
 
     def moved(self, state: State, step: Tensor) -> State:
         """The state after a step (n,)."""
-        latent = len(state.whitened)
-        if not self.refine_placement:
-            return State(state.whitened + step, state.place)
-        return State(state.whitened + step[:latent], state.place.moved(PLACE_UNIT * step[latent:]))
+        code, place, poses, focal = (step[part] for part in self.parts.values())
+        whitened, there, cameras, strayed = state.whitened, state.place, state.cameras, state.strayed
+        if self.unknowns.cameras or self.unknowns.focal:
+            poses = poses if self.unknowns.cameras else strayed.new_zeros(len(strayed) - 1)
+            focal = focal if self.unknowns.focal else strayed.new_zeros(1)
+            strayed = strayed + torch.cat([poses, focal])
+            cameras = cameras.as_if_moved(there, UNIT * poses.reshape(-1, 6), UNIT * focal[0])
+        if self.unknowns.shape:
+            whitened = whitened + code
+        if self.unknowns.place:
+            there = there.moved(UNIT * place)
+        return State(whitened, there, cameras, strayed)
 
     def evaluate(self, state: State, sample: Sample) -> Quadratic:
-        """Trace the sample's rays (made with the state's own place) and build the model."""
+        """Trace the sample's rays (made with the state's own place and cameras) and build the model."""
         field = self.prior.decoder.field(self.code(state), self.counter)
-        blocks = [self._silhouette(field, sample)]
+        blocks = [self._silhouette(field, state, sample)]
         if sample.depth.isfinite().any():
-            blocks.append(self._depth(field, sample, state.place))
+            blocks.append(self._depth(field, state, sample))
         residual, jacobian = (torch.cat(column) for column in zip(*blocks, strict=True))
 
-        count, latent = len(sample.rays), len(state.whitened)
+        count = len(sample.rays)
         # Huber: a weight that falls with the residual makes it count linearly beyond 1.
         size = residual.abs()
         weighted = jacobian / size.clamp(min=1)[:, None]
         cost = torch.where(size < 1, 0.5 * size**2, size - 0.5).sum() / count
         gradient = weighted.T @ residual / count
         curvature = weighted.T @ jacobian / count
-        hold = PRIOR_WEIGHT / latent
-        cost += 0.5 * hold * state.whitened.square().sum()
-        gradient[:latent] += hold * state.whitened
-        curvature.diagonal()[:latent] += hold
+        for part, weight, value in (
+            ("code", PRIOR_WEIGHT / len(state.whitened), state.whitened),
+            ("cameras", CAMERA_WEIGHT, state.strayed[:-1]),
+            ("focal", CAMERA_WEIGHT, state.strayed[-1:]),
+        ):
+            where = self.parts[part]
+            if where.start < where.stop:
+                cost += 0.5 * weight * value.square().sum()
+                gradient[where] += weight * value
+                curvature.diagonal()[where] += weight
         return Quadratic(float(cost), gradient, curvature)
 
-    def _silhouette(self, field: Field, sample: Sample) -> tuple[Tensor, Tensor]:
+    def _silhouette(self, field: Field, state: State, sample: Sample) -> tuple[Tensor, Tensor]:
         """Rows for the rays on the wrong side of the outline (METHOD: differentiable silhouette).
 
         A ray inside the mask should meet the surface. A ray outside should pass it as far away as the mask is in the
@@ -113,27 +175,42 @@ class Problem:
         pixel = rays.pixel * nearest * rays.cosine
         wanted = torch.where(sample.inside, 0.0, ((sample.outside_by - 0.5) * pixel).clamp(max=FARTHEST))
         wrong = torch.where(sample.inside, value > 0, value < wanted).nonzero()[:, 0]
-        return self._rows(field, rays[wrong], nearest[wrong], wanted[wrong], NOISE_PIXELS * pixel[wrong])
+        return self._rows(field, state, sample, wrong, nearest[wrong], wanted[wrong], NOISE_PIXELS * pixel[wrong])
 
-    def _depth(self, field: Field, sample: Sample, place: Similarity) -> tuple[Tensor, Tensor]:
+    def _depth(self, field: Field, state: State, sample: Sample) -> tuple[Tensor, Tensor]:
         """Rows for observed depths: f is zero at an observed point."""
         known = sample.depth.isfinite().nonzero()[:, 0]
-        observed = sample.depth[known] / place.scale
+        observed = sample.depth[known] / state.place.scale
         zero = torch.zeros_like(observed)
-        return self._rows(field, sample.rays[known], observed, zero, zero + NOISE_DEPTH)
+        return self._rows(field, state, sample, known, observed, zero, zero + NOISE_DEPTH)
 
-    def _rows(self, field: Field, rays: Rays, distance: Tensor, wanted: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Residuals ``(f - wanted) / noise`` at points of rays, and their Jacobian."""
+    def _rows(
+        self, field: Field, state: State, sample: Sample, which: Tensor, distance: Tensor, wanted: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Residuals ``(f - wanted) / noise`` at points of some of the rays, and their Jacobian.
+
+        The points are at fixed depths, or where f does not change along the ray.
+        """
+        rays, views = sample.rays[which], sample.views[which]
         points, at = rays.at(distance), at_fixed(field, rays, distance)
-        columns = [at.d_code @ self.spread]
-        if self.refine_placement:
-            # Moving the object by (log-scale, rotation, translation) moves a fixed point of the world, as the object
-            # sees it, by (-p, p x w, -t).
-            columns += [
-                -(at.d_point * points).sum(1, keepdim=True) * PLACE_UNIT,
-                torch.linalg.cross(at.d_point, points) * PLACE_UNIT,
-                -at.d_point * PLACE_UNIT,
-            ]
+        # Moving the object by (rotation, translation) moves a fixed point of the world, as the object sees it, by
+        # (p x w, -t); by the logarithm of its scale, by -p.
+        turned = torch.cat([torch.linalg.cross(at.d_point, points), -at.d_point], 1) * UNIT
+        columns = []
+        if self.unknowns.shape:
+            columns.append(at.d_code @ self.spread)
+        if self.unknowns.place:
+            columns += [-(at.d_point * points).sum(1, keepdim=True) * UNIT, turned]
+        if self.unknowns.cameras:
+            own = turned.new_zeros(len(turned), len(state.cameras.K), 6)
+            own[torch.arange(len(turned), device=turned.device), views] = turned
+            columns.append(own.flatten(1))
+        if self.unknowns.focal:
+            # At a fixed depth, a longer focal length draws a pixel's point towards the camera's axis.
+            place = state.place
+            aside = state.cameras.to_camera(views, place.to_world(points)) * points.new_tensor([1, 1, 0])
+            slope = torch.einsum("nij,nj->ni", state.cameras.rotation[views], at.d_point @ place.rotation.T)
+            columns.append(-(slope * aside).sum(1, keepdim=True) * UNIT / place.scale)
         return (at.value - wanted) / noise, torch.cat(columns, 1) / noise[:, None]
 
 

@@ -28,7 +28,7 @@ def start_states(problem: Problem, observations: Observations, place: Similarity
     prior = problem.prior
     stride = max(1, len(prior.codes) // CANDIDATES)
     codes: list[Tensor] = [prior.mean, *prior.codes[::stride]]
-    states = [State(problem.whiten(code), place) for code in codes]
-    sample = observations.sample(observations.draw(RAYS), place)
+    states = [problem.start(code, place, observations.cameras) for code in codes]
+    sample = observations.sample(observations.draw(RAYS), observations.cameras, place)
     costs = [problem.evaluate(state, sample).cost for state in states]
     return [states[index] for index in sorted(range(len(states)), key=costs.__getitem__)[:count]]

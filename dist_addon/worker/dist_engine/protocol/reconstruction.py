@@ -28,6 +28,8 @@ class Settings:
         Cells along the unit sphere's diameter for marching cubes.
     refine_placement : bool
         Fit scale, rotation and translation (a Sim(3)) as well as the shape.
+    refine_cameras, refine_focal_length : bool
+        Fit each camera's pose, and one factor for all focal lengths.
     seed : int
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -39,6 +41,8 @@ class Settings:
     rays: int = 3000
     mesh_resolution: int = 128
     refine_placement: bool = True
+    refine_cameras: bool = False
+    refine_focal_length: bool = False
     seed: int = 0
     device: str = "auto"
     threads: int = 0
@@ -148,7 +152,9 @@ class Result:
     report : dict
         ``prior`` (what the user calls it), ``scale`` (Blender units that the prior's unit is long), ``code``,
         ``resolution`` (of the mesh), ``iou`` (a number a view), ``loss``, ``queries`` (a number a purpose),
-        ``seconds`` (a number a stage), ``device``.
+        ``seconds`` (a number a stage), ``device``; and ``cameras`` where they were refined: a list of what
+        `View.from_json` takes, with ``width`` and ``height`` of the pictures, and how far each was ``turned`` (degrees)
+        and ``moved`` (Blender units).
     """
 
     vertices: np.ndarray
