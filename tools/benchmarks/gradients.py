@@ -44,7 +44,7 @@ Unknowns = dict[str, Tensor]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     add_arguments(parser)
-    parser.add_argument("--rays", type=int, default=150, metavar="N", help="pixels in the losses")
+    parser.add_argument("--rays", type=int, default=150, metavar="N", help="pixels in the losses; 0: memory only")
     parser.add_argument("--no-memory", action="store_true", help="leave out what a backward pass takes at --size")
     parser.add_argument("--json", type=Path, metavar="FILE")
 
@@ -52,11 +52,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
     case = load_case(options)
-    experiment = Experiment.of(case, options.rays)
-    print(f"{case.title}: {len(experiment.seen)} pixels that see the surface, {len(experiment.missed)} that pass it")
-    print("  ".join(f"{column:>14}" for column in COLUMNS), flush=True)
     rows: list[dict[str, Any]] = []
-    for of in QUANTITIES:
+    print(case.title)
+    if options.rays:
+        experiment = Experiment.of(case, options.rays)
+        print(f"{len(experiment.seen)} pixels that see the surface, {len(experiment.missed)} that pass it")
+    print("  ".join(f"{column:>14}" for column in COLUMNS), flush=True)
+    for of in QUANTITIES if options.rays else ():
         truth = experiment.differences(of)
         for method in METHODS:
             found, queries = experiment.derive(of, method)
@@ -102,7 +104,7 @@ def backward_alone(options: argparse.Namespace, trace: dict[str, Tensor], method
     case, found = load_case(options), Trace(**trace)
     field = case.field()
     unknowns = {name: value.requires_grad_() for name, value in start(case.code).items()}
-    before = peak_memory()
+    before = reset_peak()
     rays, place = rays_of(case.picture, unknowns)
     hit = found.hit.nonzero()[:, 0]
     missed = (~found.hit & found.value.isfinite()).nonzero()[:, 0]
@@ -111,15 +113,22 @@ def backward_alone(options: argparse.Namespace, trace: dict[str, Tensor], method
     facing = normals(field, unknowns["code"], seen.at(distance))
     nearest = smallest_value(field, unknowns["code"], passed, found.distance[missed], found.value[missed], method)
     (place.scale * distance * seen.cosine).sum().add(facing.sum()).add(nearest.sum()).backward()
-    return sum(field.counter.values()), peak_memory() - before
+    return sum(field.counter.values()), memory("VmHWM") - before
 
 
-def peak_memory() -> float:
-    """The most memory (MB) that this process has had so far."""
-    import resource
-    import sys
+def reset_peak() -> float:
+    """Forget the most memory that this process has had; return what it has now (MB)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError as error:
+        raise SystemExit(f"Memory is only measured on Linux: choose --no-memory ({error}).") from error
+    return memory("VmRSS")
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+def memory(kind: str) -> float:
+    """Read the process' memory (MB): ``VmRSS``, what it has now, or ``VmHWM``, the most since `reset_peak`."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(kind))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def start(code: Tensor) -> Unknowns:
