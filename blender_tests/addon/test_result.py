@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from dist_addon import api
 from dist_addon.jobs import JobError
+from dist_addon.operators import running
 from dist_addon.worker.dist_engine.protocol import RequestError
 
 CORNERS = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]
@@ -71,6 +73,10 @@ def test_refined_cameras_come_beside_the_old_ones(scene, rig, worker, prior, tmp
     assert (camera["dist_iou"], camera["dist_turned"], camera["dist_moved"]) == (0.9, 3.0, 0.25)
     assert camera.data.background_images[0].image == old.data.background_images[0].image
     assert old.matrix_world == before and not old.data.name.endswith("refined")
+    assert running._made(SimpleNamespace(task="reconstruct"), [thing, *added]) == [
+        f"Added “{thing.name}”. Its outlines overlap the pictures' by 85 % (IoU).",
+        "Added 2 refined cameras, turned by up to 3.0° from where they were.",
+    ]
 
 
 def test_a_failed_worker_is_an_error(scene, rig, worker, prior, tmp_path):

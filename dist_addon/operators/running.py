@@ -211,9 +211,15 @@ def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
         return [f"“{report['name']}” is among the shape priors now, made from {len(report['shapes'])} shapes."]
     if run.task == RENDER:
         return [f"Made the images {', '.join(IMAGES.values())}; their files are in:\n{run.job.folder}"]
-    if len(added) > 1:
-        return [f"Added {len(added)} shapes, “{added[0].name}” to “{added[-1].name}”."]
-    return [f"Added “{thing.name}”.{_overlap(thing)}" for thing in added]
+    cameras = [thing for thing in added if thing.type == "CAMERA"]
+    shapes = [thing for thing in added if thing not in cameras]
+    if len(shapes) > 1:
+        return [f"Added {len(shapes)} shapes, “{shapes[0].name}” to “{shapes[-1].name}”."]
+    told = [f"Added “{thing.name}”.{_overlap(thing)}" for thing in shapes]
+    if cameras:
+        turned = max(camera["dist_turned"] for camera in cameras)
+        told.append(f"Added {len(cameras)} refined cameras, turned by up to {turned:.1f}° from where they were.")
+    return told
 
 
 def _overlap(thing: bpy.types.Object) -> str:
