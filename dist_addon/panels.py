@@ -30,10 +30,7 @@ class DIST_PT_inputs(DIST_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the cameras and the bounds."""
-        layout = self.layout
-        assert layout is not None
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = form(self)
         settings = properties.of(context.scene)
         layout.prop(settings, "cameras")
         layout.prop(settings, "bounds")
@@ -48,10 +45,7 @@ class DIST_PT_fit(DIST_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the prior and the fit's settings."""
-        layout = self.layout
-        assert layout is not None
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = form(self)
         settings = properties.of(context.scene)
         layout.prop(settings, "prior")
         layout.prop(settings, "quality")
@@ -81,10 +75,7 @@ class DIST_PT_render(DIST_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw which shape, and the button or the running job."""
-        layout = self.layout
-        assert layout is not None
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = form(self)
         settings = properties.of(context.scene)
         active = context.view_layer.objects.active
         if is_result(active):
@@ -104,10 +95,7 @@ class DIST_PT_shapes(DIST_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw what to sample and to blend, and the active shape's sliders."""
-        layout = self.layout
-        assert layout is not None
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = form(self)
         settings = properties.of(context.scene)
         chosen = settings.shapes
         column = layout.column()
@@ -138,10 +126,7 @@ class DIST_PT_train(DIST_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw what to train from, and the buttons or the running job."""
-        layout = self.layout
-        assert layout is not None
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = form(self)
         settings = properties.of(context.scene).training
         layout.prop(settings, "source")
         if settings.source == "COLLECTION":
@@ -192,6 +177,14 @@ def draw_axes(layout: bpy.types.UILayout, context: bpy.types.Context, thing: bpy
         layout.label(text="Starting the background process", icon="TIME")
     if text := why or live.problem:
         draw_text(layout, context, text, "ERROR")
+
+
+def form(panel: bpy.types.Panel) -> bpy.types.UILayout:
+    """A panel's layout, with names to the left of values."""
+    layout: Any = panel.layout
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    return layout
 
 
 def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, task: str, operator: str, icon: Any) -> None:
