@@ -1,8 +1,9 @@
 """Make the built-in shape priors from nothing: ``python tools/train_priors.py table``.
 
-Generates the training shapes, samples their signed distances and trains the auto-decoder. Samples and the checkpoint
-are kept in ``.cache/priors/<class>``; run again after an interruption, it goes on where it was. Two sheets of pictures
-are written there too: ``shapes.png``, 64 of the generator's, and ``members.png``, 64 random ones of the prior's own.
+Generates the training shapes, samples their signed distances and trains the auto-decoder: that of tables from nothing,
+the others from what tables taught. Samples and the checkpoint are kept in ``.cache/priors/<class>``; run again after an
+interruption, it goes on where it was. Two sheets of pictures are written there too: ``shapes.png``, 64 of the
+generator's, and ``members.png``, 64 random ones of the prior's own.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ from dist_engine.training.sizes import SIZES  # noqa: E402
 from generators import GENERATORS  # noqa: E402
 from generators.sheet import contact_sheet  # noqa: E402
 
-SHAPES = 800
-SAMPLES = 40_000
+# Of many shapes few samples each: with 800 shapes of 40,000 the error of unseen ones was 1.7 times that of the trained.
+SHAPES = 2000
+# The class that is trained from nothing.
+FIRST = "table"
+SAMPLES = 12_000
 # Meshes of a sheet, and the resolution of those that the prior makes.
 SHEET, SHEET_RESOLUTION = 64, 96
 
@@ -45,7 +49,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "dist_addon" / "priors")
     parser.add_argument("--only-shapes", action="store_true", help="train nothing: write the sheet of generated shapes")
     options = parser.parse_args()
-    for name in options.classes:
+    for name in sorted(options.classes, key=lambda name: name != FIRST):
         cache = ROOT / ".cache" / "priors" / name
         cache.mkdir(parents=True, exist_ok=True)
         contact_sheet(GENERATORS[name](seed) for seed in range(SHEET)).save(cache / "shapes.png")
@@ -57,6 +61,7 @@ def main() -> None:
 def train_class(name: str, shapes: int, steps: int, out: Path, cache: Path) -> Prior:
     """Train one class and write ``<out>/<name>.safetensors``."""
     samples = load_samples(name, shapes, cache)
+    first = None if name == FIRST else Prior.load(out / f"{FIRST}.safetensors")
     started = time.monotonic()
     decoder, codes = train(
         SIZES["small"].architecture,
@@ -65,6 +70,7 @@ def train_class(name: str, shapes: int, steps: int, out: Path, cache: Path) -> P
         Recipe(steps=steps),
         cache / f"checkpoint-{shapes}x{SAMPLES}-{steps}.safetensors",
         partial(show, name, steps),
+        start=None if first is None else (first.decoder, first.codes),
     )
     about = {
         "shapes": f"{shapes} of tools/generators, seeds 0 to {shapes - 1}",

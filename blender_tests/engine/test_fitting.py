@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity, skew
-from dist_engine.decoder import Architecture, Decoder
+from dist_engine.decoder import Architecture, Decoder, Field
+from dist_engine.fitting import adam, levenberg_marquardt
 from dist_engine.fitting.fit import Fit, fit
-from dist_engine.fitting.observations import Observations, Sample
-from dist_engine.fitting.problem import Problem, State, Unknowns
+from dist_engine.fitting.observations import Observations, Outlines, Points, Sample, Sights
+from dist_engine.fitting.problem import Problem, Quadratic, State, Unknowns
 from dist_engine.prior import Prior
-from dist_engine.protocol import View
+from dist_engine.protocol import Request, View
+from dist_engine.tracing.march import march
 
-from blender_tests.engine.test_worker import PRIOR, orbit, request, silhouettes
+from blender_tests.engine.test_worker import PRIOR, SIZE, orbit, request, silhouettes
 
 VIEWS, LATENT = 3, 5
 
@@ -50,18 +53,19 @@ def some_state(problem: Problem) -> State:
     return problem.start(0.5 * draw(LATENT), place, Cameras(K, rotation, translation))
 
 
-def depth_sample(state: State, count: int) -> tuple[Sample, torch.Tensor, torch.Tensor]:
+def some_depths(state: State, count: int) -> tuple[Sights, torch.Tensor, torch.Tensor]:
     """Rays near the pictures' middles with depths about the object's; the pixels, and the depths."""
     generator = torch.Generator().manual_seed(2)
     views = torch.randint(VIEWS, (count,), generator=generator)
     pixels = 32 + 6 * torch.randn(count, 2, generator=generator, dtype=torch.float64)
     depth = 6 + 0.8 * torch.randn(count, generator=generator, dtype=torch.float64)
+    return sights_at(state, views, pixels, depth), pixels, depth
+
+
+def sights_at(state: State, views: torch.Tensor, pixels: torch.Tensor, depth: torch.Tensor) -> Sights:
+    """Depths along the cameras' axes, seen at pixels."""
     rays = state.cameras.rays(views, pixels, state.place)
-    return (
-        Sample(rays, views, torch.ones(count, dtype=torch.bool), torch.zeros(count), depth / rays.cosine),
-        pixels,
-        depth,
-    )
+    return Sights(rays, views, depth / rays.cosine / state.place.scale, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -71,16 +75,19 @@ def depth_sample(state: State, count: int) -> tuple[Sample, torch.Tensor, torch.
 def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
     problem = Problem(small_prior(), unknowns, VIEWS, Counter())
     state = some_state(problem)
-    sample, pixels, depth = depth_sample(state, 40)
+    sights, pixels, depth = some_depths(state, 40)
+    # Some of them outside the unit sphere.
+    points = torch.randn(30, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
 
     def residuals(state: State) -> tuple[torch.Tensor, torch.Tensor]:
-        rays = state.cameras.rays(sample.views, pixels, state.place)
-        moved = Sample(rays, sample.views, sample.inside, sample.outside_by, depth / rays.cosine)
-        return problem._depth(problem.prior.decoder.field(problem.code(state)), state, moved)
+        field = problem.prior.decoder.field(problem.code(state))
+        moved = sights_at(state, sights.views, pixels, depth)
+        blocks = problem._depth(field, state, moved), problem._points(field, state, state.place.to_object(points))
+        return torch.cat([block[0] for block in blocks]), torch.cat([block[1] for block in blocks])
 
     _, jacobian = residuals(state)
     count = max(part.stop for part in problem.parts.values())
-    assert jacobian.shape == (40, count)
+    assert jacobian.shape == (70, count)
     steps = 1e-6 * torch.eye(count, dtype=torch.float64)
     differences = [
         (residuals(problem.moved(state, step))[0] - residuals(problem.moved(state, -step))[0]) / 2e-6 for step in steps
@@ -128,6 +135,110 @@ def test_cameras_that_are_a_little_off_are_found_again(tmp_path: Path) -> None:
     assert before > 3 and after < before / 2
     again = found.cameras.to_views([view.name for view in views])
     assert all(np.allclose(v.K, w.K) for v, w in zip(again, views, strict=True))
+
+
+def test_all_kinds_of_observations_count_together() -> None:
+    problem = Problem(small_prior(), Unknowns(cameras=True, focal=True), VIEWS, Counter())
+    state = some_state(problem)
+    depths, *_ = some_depths(state, 40)
+    none = torch.zeros(0, dtype=torch.long)
+    nothing = Sights(depths.rays[none], none, none.double(), 1.0)
+    outlines = Outlines(depths.rays, depths.views, torch.arange(40) % 2 == 0, torch.full((40,), 3.0), 75.0)
+    points = Points(0.5 * torch.randn(30, 3, dtype=torch.float64), 1.0)
+    field = problem.prior.decoder.field(problem.code(state))
+    no_outlines = Outlines(depths.rays[none], none, none.bool(), none.double(), 1.0)
+    apart = [
+        Sample(outlines, nothing, Points(points.at[none], 1.0), nothing),
+        Sample(no_outlines, depths, Points(points.at[none], 1.0), nothing),
+        Sample(no_outlines, nothing, points, nothing),
+        Sample(no_outlines, nothing, Points(points.at[none], 1.0), depths),
+    ]
+    together = problem.evaluate(state, Sample(outlines, depths, points, depths))
+    held = problem.evaluate(state, Sample(no_outlines, nothing, Points(points.at[none], 1.0), nothing))
+    parts = [problem.evaluate(state, sample) for sample in apart]
+    assert all(list(problem.blocks(field, state, sample)) for sample in apart)
+    assert sum(part.cost - held.cost for part in parts) == pytest.approx(together.cost - held.cost)
+    total = sum(part.gradient - held.gradient for part in parts) + held.gradient
+    assert torch.allclose(total, together.gradient)
+
+
+def test_nothing_may_be_before_a_point_that_is_seen() -> None:
+    prior = Prior.load(PRIOR)
+    problem = Problem(prior, Unknowns(), 4, Counter())
+    identity = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+    cameras = Cameras.from_views(orbit(4), torch.device("cpu"))
+    state = problem.start(prior.codes[5], identity, cameras)
+    field = prior.decoder.field(problem.code(state))
+    points, seen, _ = visible_points(field, cameras, 60)
+    views = torch.as_tensor(seen).int().argmax(1)
+    there = cameras.to_camera(views, torch.as_tensor(points, dtype=torch.float32))
+    rays = cameras.rays(views, (there @ cameras.K[0].T)[:, :2] / there[:, 2:], identity)
+    # What lies on the surface is seen; what lies far behind it is not, and the way there leads through the inside.
+    assert len(problem._clear(field, state, Sights(rays, views, there.norm(dim=1), 1.0))[0]) == 0
+    rows, jacobian = problem._clear(field, state, Sights(rays, views, there.norm(dim=1) + 0.5, 1.0))
+    assert len(rows) == len(points) and (rows < 0).all()
+    assert jacobian.shape == (len(points), len(prior.mean) + 7)
+
+
+@pytest.mark.parametrize("kind", ["points alone", "seen points", "depths", "points and masks"])
+def test_a_shape_is_found_from(kind: str, tmp_path: Path) -> None:
+    prior = Prior.load(PRIOR)
+    identity = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+    views = orbit(4)
+    cameras = Cameras.from_views(views, torch.device("cpu"))
+    field = prior.decoder.field(prior.codes[5])
+    points, seen, depths = visible_points(field, cameras, 60)
+    masks = silhouettes(prior.codes[5], views, identity)
+    job = request(masks, views, refine_placement=False)
+    job = replace(job, bounds=replace(job.bounds, center=np.zeros(3), half_size=np.full(3, prior.radius / 3**0.5)))
+    if kind == "points alone":
+        job = replace(job, views=[], masks=np.zeros((0, 1, 1), np.uint8), points=points)
+    elif kind == "seen points":
+        job = replace(job, masked=np.zeros(4, bool), points=points, sights=seen)
+    elif kind == "depths":
+        job = replace(job, masked=np.zeros(4, bool), depths=depths)
+    else:
+        job = replace(job, points=points)
+    job.save(tmp_path)
+    job = Request.load(tmp_path)
+    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
+    found = fit(job, prior, observations, Counter(), tmp_path, Quiet())
+    probe = torch.rand(4000, 3, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8
+    probe = probe[field(probe, "truth").abs() < 0.05]
+    wrong = (prior.decoder.field(found.code)(probe, "truth") - field(probe, "truth")).abs().mean()
+    before = (prior.decoder.field(prior.mean)(probe, "truth") - field(probe, "truth")).abs().mean()
+    assert float(wrong) < 0.25 * float(before)
+
+
+def visible_points(field: Field, cameras: Cameras, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of the surface that a camera sees, which one, and the same as pictures of depth (V, SIZE, SIZE)."""
+    place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+    generator = torch.Generator().manual_seed(0)
+    views = torch.randint(len(cameras.K), (40 * count,), generator=generator)
+    pixels = torch.randint(SIZE, (40 * count, 2), generator=generator)
+    rays = cameras.rays(views, pixels + 0.5, place)
+    trace = march(field, rays, torch.full_like(rays.near, 1e-4), relaxation=1.0)
+    some = trace.hit.nonzero()[:count, 0]
+    seen = torch.zeros(len(some), len(cameras.K), dtype=torch.bool)
+    seen[torch.arange(len(some)), views[some]] = True
+    depths = torch.full((len(cameras.K), SIZE, SIZE), float("nan"))
+    depths[views[some], pixels[some, 1], pixels[some, 0]] = (trace.distance * rays.cosine)[some]
+    return rays.at(trace.distance)[some].double().numpy(), seen.numpy(), depths.numpy()
+
+
+@pytest.mark.parametrize("solver", [levenberg_marquardt.minimise, adam.minimise])
+def test_both_solvers_descend_a_valley(solver: Callable[..., Iterator[tuple[torch.Tensor, float]]]) -> None:
+    scale = torch.tensor([1.0, 30.0])
+    goal = torch.tensor([0.7, -0.2])
+
+    def evaluate(x: torch.Tensor) -> Quadratic:
+        residual = scale * (x - goal)
+        return Quadratic(float(0.5 * residual.square().sum()), scale * residual, torch.diag(scale**2))
+
+    path = list(solver(torch.add, torch.zeros(2), evaluate, 200))
+    costs = [cost for _, cost in path]
+    assert costs == sorted(costs, reverse=True)
+    assert torch.allclose(path[-1][0], goal, atol=0.01)
 
 
 class Quiet:

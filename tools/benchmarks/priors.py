@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import Counter
+from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ UNSEEN = 20_000
 SAMPLES, SURFACE_POINTS, RESOLUTION = 16_000, 30_000, 256
 # Residuals are in this unit (of f) and count linearly from there on; the codes' spread holds the code that much.
 NOISE, HOLD = 0.002, 1e-4
-STEPS, STARTS = 40, 3
+# Of several starts, the one that gets farthest in some steps on a part of the samples goes on with all of them.
+STARTS, FIRST_STEPS, PART, STEPS = 4, 20, 4, 40
 # Of the object's largest extent: F-score's reach, and what counts as a thin part.
 REACH, THIN = 0.01, 0.04
 # The far field is farther than the first from the surface; f may exceed the distance by no more than the second.
@@ -158,13 +159,35 @@ def best_pose(prior: Prior, points: np.ndarray, distances: np.ndarray) -> np.nda
 
 def fit_code(prior: Prior, points: Tensor, distances: Tensor) -> Tensor:
     """The best code (latent,) found from the nearest training codes, by Levenberg-Marquardt on robust residuals."""
-    counter: Counter[str] = Counter()
     spread = torch.linalg.inv(prior.precision_root())
     # As in training: far from the surface an error matters less.
     noise, wanted = NOISE * (1 + distances.abs() / 0.05), taught(distances)
+    starts = torch.stack([prior.mean, *prior.codes])
+    some = slice(None, None, len(points) // 500)
+    errors = [
+        float(((prior.decoder.field(code)(points[some], "start") - wanted[some]) / noise[some]).abs().mean())
+        for code in starts
+    ]
+    nearest = torch.tensor(errors).topk(STARTS, largest=False).indices
+    whitened = torch.linalg.solve(spread, (starts[nearest] - prior.mean).T).T
+    ends = []
+    for start in whitened:
+        *_, end = minimise(
+            torch.add, start, cost_of(prior, spread, points[::PART], wanted[::PART], noise[::PART]), FIRST_STEPS
+        )
+        ends.append(end)
+    best = min(ends, key=lambda end: end[1])[0]
+    *_, (best, *_) = minimise(torch.add, best, cost_of(prior, spread, points, wanted, noise), STEPS)
+    return prior.mean + spread @ best
+
+
+def cost_of(
+    prior: Prior, spread: Tensor, points: Tensor, wanted: Tensor, noise: Tensor
+) -> Callable[[Tensor], Quadratic]:
+    """What `minimise` asks for, of whitened codes (latent,): Huber's cost of f - `wanted`, and the spread's hold."""
 
     def evaluate(whitened: Tensor) -> Quadratic:
-        at = prior.decoder.field(prior.mean + spread @ whitened, counter).jacobian(points, "fit")
+        at = prior.decoder.field(prior.mean + spread @ whitened).jacobian(points, "fit")
         residual, jacobian = (at.value - wanted) / noise, at.d_code @ spread / noise[:, None]
         size = residual.abs()
         weighted = jacobian / size.clamp(min=1)[:, None]
@@ -172,18 +195,7 @@ def fit_code(prior: Prior, points: Tensor, distances: Tensor) -> Tensor:
         gradient = weighted.T @ residual / len(points) + HOLD * whitened
         return Quadratic(float(cost), gradient, weighted.T @ jacobian / len(points) + HOLD * torch.eye(len(whitened)))
 
-    some = slice(None, None, len(points) // 500)
-    starts = [prior.mean, *prior.codes]
-    errors = [
-        float(((prior.decoder.field(z)(points[some], "start") - wanted[some]) / noise[some]).abs().mean())
-        for z in starts
-    ]
-    ends = []
-    for index in np.argsort(errors)[:STARTS]:
-        start = torch.linalg.solve(spread, starts[index] - prior.mean)
-        *_, end = minimise(torch.add, start, evaluate, STEPS)
-        ends.append(end)
-    return prior.mean + spread @ min(ends, key=lambda end: end[1])[0]
+    return evaluate
 
 
 def far_overshoot(field: Field, vertices: np.ndarray, faces: np.ndarray, random: np.random.Generator) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .protocol import View
+from .protocol import Placement, View
 from .tracing.rays import Rays
 
 
@@ -32,8 +32,8 @@ class Cameras:
     @staticmethod
     def from_views(views: Sequence[View], device: torch.device) -> Cameras:
         """Stack the cameras of `views` in single precision."""
-        extrinsics = np.stack([view.world_to_camera for view in views])
-        parts = (np.stack([view.K for view in views]), extrinsics[:, :, :3], extrinsics[:, :, 3])
+        extrinsics = np.array([view.world_to_camera for view in views]).reshape(-1, 3, 4)
+        parts = (np.array([view.K for view in views]).reshape(-1, 3, 3), extrinsics[:, :, :3], extrinsics[:, :, 3])
         return Cameras(*(torch.as_tensor(part, dtype=torch.float32, device=device) for part in parts))
 
     def to_views(self, names: Sequence[str]) -> list[View]:
@@ -105,7 +105,7 @@ class Cameras:
         cosine = 1 / in_camera.norm(dim=1)
         in_world = torch.einsum("nji,nj->ni", rotation, in_camera * cosine[:, None])
         centre = -torch.einsum("nji,nj->ni", rotation, translation)
-        origins = (centre - place.translation) @ place.rotation / place.scale
+        origins = place.to_object(centre)
         directions = in_world @ place.rotation
         return Rays.through_unit_sphere(origins, directions, cosine, 1 / K[:, 0, 0])
 
@@ -117,6 +117,16 @@ class Similarity:
     scale: Tensor
     rotation: Tensor
     translation: Tensor
+
+    @staticmethod
+    def from_placement(placement: Placement, axes: np.ndarray, device: torch.device) -> Similarity:
+        """Carry a prior's frame, with the `Prior.axes` (3, 3), to where a thing is placed."""
+        parts = (np.array(placement.scale), placement.rotation @ axes.T, placement.translation)
+        return Similarity(*(torch.as_tensor(part, dtype=torch.float32, device=device) for part in parts))
+
+    def to_object(self, points: Tensor) -> Tensor:
+        """Points (N, 3) of the world in the object frame."""
+        return (points - self.translation) @ self.rotation / self.scale
 
     def moved(self, step: Tensor) -> Similarity:
         """Apply an increment (7,): log-scale, rotation vector (radians) and translation in units of the scale.

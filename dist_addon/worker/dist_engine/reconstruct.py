@@ -15,7 +15,7 @@ from .fitting.fit import Fit, fit
 from .fitting.observations import Observations
 from .meshing import extract_mesh
 from .prior import Prior
-from .protocol import PRIOR_FILE, Request, Result, View
+from .protocol import PRIOR_FILE, Request, RequestError, Result, View
 from .tracing.march import march
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     prior = Prior.load(folder / PRIOR_FILE).to(device)
+    latent = prior.decoder.architecture.latent
+    if request.code is not None and len(request.code) != latent:
+        raise RequestError(f"The code has {len(request.code)} numbers, but the prior “{prior.name}” takes {latent}.")
     generator = torch.Generator().manual_seed(settings.seed)
     observations = Observations(request, device, generator)
     counter: Counter[str] = Counter()
@@ -72,13 +75,13 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
 
 def view_iou(field: Field, observations: Observations, found: Fit) -> torch.Tensor:
     """Intersection over union (V,) of each view's mask and the traced silhouette, on a regular grid of pixels."""
-    pixels = observations.lattice(JUDGED_RAYS)
-    sample = observations.sample(pixels, found.cameras, found.place)
-    hit = march(field, sample.rays, sample.rays.threshold(), relaxation=1.0).hit
-    views = observations.view_of(pixels)
-    zeros = torch.zeros(len(observations.masks), device=pixels.device)
-    both = zeros.index_add(0, views, (hit & sample.inside).float())
-    either = zeros.index_add(0, views, (hit | sample.inside).float())
+    if not observations.masked.any():
+        return torch.zeros(len(observations.masks))
+    outlines = observations.outlines(observations.lattice(JUDGED_RAYS), found.cameras, found.place)
+    hit = march(field, outlines.rays, outlines.rays.threshold(), relaxation=1.0).hit
+    zeros = torch.zeros(len(observations.masks), device=hit.device)
+    both = zeros.index_add(0, outlines.views, (hit & outlines.inside).float())
+    either = zeros.index_add(0, outlines.views, (hit | outlines.inside).float())
     return both / either.clamp(min=1)
 
 
@@ -97,7 +100,11 @@ def report(
         "scale": float(found.place.scale),
         "code": found.code.tolist(),
         "resolution": request.settings.mesh_resolution,
-        "iou": dict(zip(names, iou.tolist(), strict=True)),
+        "iou": {
+            name: value
+            for name, value, masked in zip(names, iou.tolist(), request.mask_counts.tolist(), strict=True)
+            if masked
+        },
         "loss": found.cost,
         "queries": dict(counter),
         "seconds": clock.seconds,

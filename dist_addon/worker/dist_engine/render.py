@@ -53,7 +53,7 @@ def render(folder: Path, reporter: Reporter) -> None:
         raise RequestError(f"The code has {len(request.code)} numbers, but the prior “{prior.name}” takes {latent}.")
     counter: Counter[str] = Counter()
     field = prior.decoder.field(torch.as_tensor(request.code, dtype=torch.float32, device=device), counter)
-    place = object_place(request, prior, device)
+    place = Similarity.from_placement(request.placement, prior.axes(), device)
     clock.lap("load")
 
     rows = max(BAND_RAYS // request.width // BAND_STEP, 1) * BAND_STEP
@@ -82,13 +82,6 @@ def render(folder: Path, reporter: Reporter) -> None:
             "device": str(device),
         },
     ).save(folder)
-
-
-def object_place(request: RenderRequest, prior: Prior, device: torch.device) -> Similarity:
-    """Carry the prior's frame to where the request places the thing's own."""
-    placement = request.placement
-    parts = (np.array(placement.scale), placement.rotation @ prior.axes().T, placement.translation)
-    return Similarity(*(torch.as_tensor(part, dtype=torch.float32, device=device) for part in parts))
 
 
 def trace_band(field: Field, band: Picture) -> tuple[Tensor, Tensor]:

@@ -16,9 +16,9 @@ from torch import Tensor
 from ..cameras import Cameras, Similarity
 from ..prior import Prior
 from ..protocol import Request
-from .levenberg_marquardt import minimise
+from . import adam, levenberg_marquardt
 from .observations import Observations
-from .problem import Problem, Quadratic, State, Unknowns
+from .problem import Noise, Problem, Quadratic, State, Unknowns
 from .start import start_place, start_states
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ STARTS = 6
 START_STEPS = 8
 # Share of the rays that each stage uses, and of the steps that it may take.
 STAGES = ((0.25, 0.5), (1.0, 0.5))
+SOLVERS = {"lm": levenberg_marquardt.minimise, "adam": adam.minimise}
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,24 @@ def fit(
     """
     settings = request.settings
     unknowns = Unknowns(
-        place=settings.refine_placement, cameras=settings.refine_cameras, focal=settings.refine_focal_length
+        shape=settings.refine_shape,
+        place=settings.refine_placement,
+        cameras=settings.refine_cameras,
+        focal=settings.refine_focal_length,
     )
-    problem = Problem(prior, unknowns, len(request.views), counter)
+    noise = Noise(mask=settings.mask_noise, depth=settings.depth_noise)
+    problem = Problem(prior, unknowns, len(request.views), counter, noise)
+    minimise = SOLVERS[settings.solver]
     rays = max(settings.rays, RAYS_A_CAMERA * len(request.views) * unknowns.cameras)
     checkpoint = folder / "checkpoint.safetensors"
     stage, state = _resume(checkpoint, observations.masks.device) if checkpoint.exists() else (0, None)
     if state is None:
-        place = start_place(request.bounds, prior, observations.masks.device)
-        state = _best_start(problem, observations, place, rays, reporter)
+        place = start_place(request, prior, observations.masks.device)
+        if request.code is None:
+            state = _best_start(problem, observations, place, rays, reporter)
+        else:
+            code = torch.as_tensor(request.code, dtype=torch.float32, device=observations.masks.device)
+            state = problem.start(code, place, observations.cameras)
 
     cost, began, done = 0.0, time.monotonic(), 0
     plan = [(int(rays * share), max(1, round(settings.iterations * steps))) for share, steps in STAGES]
@@ -87,7 +97,7 @@ def _best_start(
     ends: list[tuple[State, float]] = []
     for number, start in enumerate(states, 1):
         end = (start, 0.0)
-        for end in minimise(problem.moved, start, evaluate, START_STEPS):
+        for end in levenberg_marquardt.minimise(problem.moved, start, evaluate, START_STEPS):
             reporter.progress("start", number - 1, STARTS, end[1], None)
         ends.append(end)
     return min(ends, key=lambda end: end[1])[0]

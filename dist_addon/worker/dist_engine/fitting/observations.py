@@ -1,4 +1,4 @@
-"""The pictures as the fit uses them: which rays to ask, and what each should see."""
+"""What is known of the thing, as the fit uses it: which rays to ask, and what each should see."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ SHARES = {"outline": 0.5, "inside": 0.25, "outside": 0.25}
 OUTLINE_WIDTH = 0.012
 
 
+# Neighbouring pixels err together: however many of a kind are observed, they tell no more than so many would that err
+# on their own.
+INDEPENDENT = 3000
+
+
 @dataclass(frozen=True)
-class Sample:
-    """N rays and what the pictures say of them.
+class Outlines:
+    """N rays and what the masks say of them.
 
     Attributes
     ----------
@@ -32,75 +37,184 @@ class Sample:
         The mask shows the thing there.
     outside_by : (N,) tensor
         Distance in the picture to the nearest pixel of the mask, in pixels; 0 where `inside`.
-    depth : (N,) tensor
-        Distance along the ray in world units; NaN where unknown.
+    weight : float
+        How many independent observations each of them stands for.
     """
 
     rays: Rays
     views: Tensor
     inside: Tensor
     outside_by: Tensor
+    weight: float
+
+
+@dataclass(frozen=True)
+class Sights:
+    """N rays that meet the surface at a known distance, and nothing before.
+
+    Attributes
+    ----------
+    rays : Rays
+    views : (N,) int tensor
+        The camera of each.
+    distance : (N,) tensor
+        In the object frame's units.
+    weight : float
+        As `Outlines` have it.
+    """
+
+    rays: Rays
+    views: Tensor
+    distance: Tensor
+    weight: float
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points (N, 3) of the surface, in the object frame, and the weight of each."""
+
+    at: Tensor
+    weight: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a fit compares at a time.
+
+    Attributes
+    ----------
+    outlines : Outlines
+    depths : Sights
+        Pixels whose depth is known: they are points of the surface and sights at once.
+    points : Points
+    sights : Sights
+        Of such points, from the cameras that see them.
+    """
+
+    outlines: Outlines
+    depths: Sights
+    points: Points
+    sights: Sights
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What a sample takes: flat indices of pixels with a mask, of pixels with a depth, and of points."""
+
+    mask: Tensor
     depth: Tensor
+    points: Tensor
 
 
 class Observations:
-    """All pictures of a request on the worker's device."""
+    """All that a request says of the thing, on the worker's device."""
 
     def __init__(self, request: Request, device: torch.device, generator: torch.Generator) -> None:
         self.cameras = Cameras.from_views(request.views, device)
-        self.masks = torch.as_tensor(request.masks, device=device) >= 128
-        self.depths = None if request.depths is None else torch.as_tensor(request.depths, device=device)
+        self.masked = torch.as_tensor(request.mask_counts, device=device)
+        masks = (request.masks >= 128) & request.mask_counts[:, None, None]
+        self.masks = torch.as_tensor(masks, device=device)
+        outside_by = torch.zeros(masks.shape)
+        outside_by[request.mask_counts] = distance_to_masks(masks[request.mask_counts])
+        self.outside_by = outside_by.to(device)
+        depths = np.full_like(masks, np.nan, np.float32) if request.depths is None else request.depths
+        self.depths = torch.as_tensor(depths, dtype=torch.float32, device=device)
+        self.with_depth = self.depths.flatten().isfinite().nonzero()[:, 0]
+        points = np.empty((0, 3)) if request.points is None else request.points
+        self.points = torch.as_tensor(points, dtype=torch.float32, device=device)
+        sights = np.zeros((len(points), len(masks)), bool) if request.sights is None else request.sights
+        self.seen = torch.as_tensor(sights, device=device)
         self.generator = generator
-        self.outside_by = distance_to_masks(request.masks >= 128).to(device)
         self.pools = self._pools()
 
     def _pools(self) -> dict[str, Tensor]:
-        """Flat pixel indices by kind, over all views."""
+        """Flat pixel indices by kind, over all views with a mask."""
+        if not self.masked.any():
+            return {}
         masks = self.masks[:, None].float()
         radius = max(1, round(OUTLINE_WIDTH * max(self.masks.shape[1:])))
         grown = max_pool2d(masks, 2 * radius + 1, 1, radius)[:, 0] > 0
         shrunk = -max_pool2d(-masks, 2 * radius + 1, 1, radius)[:, 0] > 0
-        kinds = {"outline": grown & ~shrunk, "inside": shrunk, "outside": ~grown}
+        outside = ~grown & self.masked[:, None, None]
+        kinds = {"outline": grown & ~shrunk, "inside": shrunk, "outside": outside}
         return {name: kind.flatten().nonzero()[:, 0] for name, kind in kinds.items()}
 
-    def draw(self, count: int) -> Tensor:
-        """About `count` pixel indices, spread over the kinds by `SHARES`."""
-        picks = []
-        for name, share in SHARES.items():
-            pool = self.pools[name]
-            if len(pool):
-                chosen = torch.randint(len(pool), (int(share * count),), generator=self.generator)
-                picks.append(pool[chosen.to(pool.device)])
-        return torch.cat(picks)
+    def draw(self, count: int) -> Pick:
+        """About `count` pixels with masks, spread over the kinds by `SHARES`, and half as many depths and points."""
+        picks = [self._some(pool, int(SHARES[name] * count)) for name, pool in self.pools.items() if len(pool)]
+        points = torch.arange(len(self.points), device=self.points.device)
+        return Pick(
+            torch.cat(picks) if picks else points[:0],
+            self._few(self.with_depth, count // 2),
+            self._few(points, count // 2),
+        )
+
+    def _some(self, pool: Tensor, count: int) -> Tensor:
+        return pool[torch.randint(len(pool), (count,), generator=self.generator).to(pool.device)]
+
+    def _few(self, pool: Tensor, count: int) -> Tensor:
+        return pool if len(pool) <= count else self._some(pool, count)
 
     def lattice(self, count: int) -> Tensor:
-        """At most about `count` pixel indices on a regular grid over all views."""
-        views, height, width = self.masks.shape
-        stride = max(1, int((self.masks.numel() / count) ** 0.5))
-        grid = torch.arange(views * height * width, device=self.masks.device).reshape(views, height, width)
-        return grid[:, stride // 2 :: stride, stride // 2 :: stride].flatten()
+        """At most about `count` pixels on a regular grid over all views with a mask."""
+        _, height, width = self.masks.shape
+        views = self.masked.nonzero()[:, 0]
+        stride = max(1, int((len(views) * height * width / count) ** 0.5))
+        grid = torch.arange(height * width, device=views.device).reshape(height, width)
+        grid = grid[stride // 2 :: stride, stride // 2 :: stride]
+        return (views[:, None] * (height * width) + grid.flatten()).flatten()
 
     def view_of(self, pixels: Tensor) -> Tensor:
         """The view (N,) of each flat pixel index."""
         return pixels // (self.masks.shape[1] * self.masks.shape[2])
 
-    def sample(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> Sample:
-        """Rays through the centres of the pixels with these flat indices, and what the pictures show there."""
+    def sample(self, pick: Pick, cameras: Cameras, place: Similarity) -> Sample:
+        """What the pictures and points say, for an object at `place` before `cameras`."""
+        points = place.to_object(self.points[pick.points])
+        weight = _weight(len(self.points), len(points))
+        return Sample(
+            self.outlines(pick.mask, cameras, place),
+            self._depths(pick.depth, cameras, place),
+            Points(points, weight),
+            self._sights(pick.points, cameras, place, weight),
+        )
+
+    def outlines(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> Outlines:
+        """What the masks say at pixels (N,)."""
+        rays, views = self._rays(pixels, cameras, place)
+        inside, outside_by = self.masks.flatten()[pixels], self.outside_by.flatten()[pixels]
+        return Outlines(rays, views, inside, outside_by, INDEPENDENT / max(len(pixels), 1))
+
+    def _depths(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> Sights:
+        rays, views = self._rays(pixels, cameras, place)
+        # The pictures hold depth along the camera's axis; rays measure along themselves.
+        distance = self.depths.flatten()[pixels] / rays.cosine / place.scale
+        return Sights(rays, views, distance, _weight(len(self.with_depth), len(pixels)))
+
+    def _sights(self, points: Tensor, cameras: Cameras, place: Similarity, weight: float) -> Sights:
+        which, views = self.seen[points].nonzero().unbind(1)
+        there = cameras.to_camera(views, self.points[points][which])
+        pixels = (cameras.K[views] @ (there / there[:, 2:])[..., None])[:, :2, 0]
+        return Sights(cameras.rays(views, pixels, place), views, there.norm(dim=1) / place.scale, weight)
+
+    def _rays(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> tuple[Rays, Tensor]:
+        """Rays through the centres of pixels with these flat indices, and their views."""
         width = self.masks.shape[2]
-        inside_view = pixels % (self.masks.shape[1] * width)
+        inside_view = pixels % max(self.masks.shape[1] * width, 1)
         centres = torch.stack([inside_view % width, inside_view // width], 1) + 0.5
         views = self.view_of(pixels)
-        rays = cameras.rays(views, centres, place)
-        if self.depths is None:
-            depth = torch.full_like(rays.near, float("nan"))
-        else:
-            # The pictures hold depth along the camera's axis; rays measure along themselves.
-            depth = self.depths.flatten()[pixels] / rays.cosine
-        return Sample(rays, views, self.masks.flatten()[pixels], self.outside_by.flatten()[pixels], depth)
+        return cameras.rays(views, centres, place), views
+
+
+def _weight(there: int, taken: int) -> float:
+    """What each of the observations that were taken stands for, of those that are there."""
+    return min(there, INDEPENDENT) / max(taken, 1)
 
 
 def distance_to_masks(masks: np.ndarray) -> Tensor:
     """Distance (V, H, W) of every pixel to the nearest pixel of its view's mask (V, H, W), in pixels."""
+    if not masks.any():
+        return torch.zeros(masks.shape)
     far = float(sum(masks.shape[1:]))
     inside, outside = (np.argwhere(kind) * [far, 1.0, 1.0] for kind in (masks, ~masks))
     # libigl's tree takes simplices of any kind: here, points, with the views far apart.

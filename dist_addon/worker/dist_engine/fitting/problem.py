@@ -7,29 +7,29 @@ at the price of a gradient.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
 from ..cameras import Cameras, Similarity
-from ..decoder import Field
+from ..decoder import Field, Jacobian
 from ..gradients import at_fixed
 from ..prior import Prior
+from ..protocol import Settings
 from ..tracing.march import march
 from ..tracing.rays import Rays
-from .observations import Sample
+from .observations import INDEPENDENT, Outlines, Sample, Sights
 
 # A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
 UNIT = 0.05
-# Residuals are in units of this many pixels (or, for depth, this share of the object's radius), and count linearly from
-# there on.
-NOISE_PIXELS = 0.7
-NOISE_DEPTH = 0.01
+# What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
+SIGHT_MARGIN = 3.0
 # A ray farther outside the mask than this (in the object's radius) only needs to be this far from the surface.
 FARTHEST = 0.1
-# How much the spread of the training codes holds the code: this many rays that are one unit wrong, for each ray.
+# How much the spread of the training codes holds the code: as so many rays that are one unit wrong, of each ray.
 PRIOR_WEIGHT = 0.005
 # How much cameras are held where they were: as the code is, for each of their unknowns. Without it, all of them could
 # move together against the place.
@@ -54,6 +54,22 @@ class Unknowns:
     place: bool = True
     cameras: bool = False
     focal: bool = False
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations: residuals are in their units, and count linearly from there on.
+
+    Attributes
+    ----------
+    mask : float
+        Of masks' edges, in pixels.
+    depth : float
+        Of depths and points, as a share of the object's radius.
+    """
+
+    mask: float = Settings.mask_noise
+    depth: float = Settings.depth_noise
 
 
 @dataclass(frozen=True)
@@ -89,8 +105,11 @@ class Quadratic:
 class Problem:
     """The cost of a state over one set of rays."""
 
-    def __init__(self, prior: Prior, unknowns: Unknowns, views: int, counter: Counter[str]) -> None:
+    def __init__(
+        self, prior: Prior, unknowns: Unknowns, views: int, counter: Counter[str], noise: Noise | None = None
+    ) -> None:
         self.prior = prior
+        self.noise = noise or Noise()
         self.spread = torch.linalg.inv(prior.precision_root())
         self.unknowns = unknowns
         self.counter = counter
@@ -134,18 +153,16 @@ class Problem:
     def evaluate(self, state: State, sample: Sample) -> Quadratic:
         """Trace the sample's rays (made with the state's own place and cameras) and build the model."""
         field = self.prior.decoder.field(self.code(state), self.counter)
-        blocks = [self._silhouette(field, state, sample)]
-        if sample.depth.isfinite().any():
-            blocks.append(self._depth(field, state, sample))
-        residual, jacobian = (torch.cat(column) for column in zip(*blocks, strict=True))
-
-        count = len(sample.rays)
-        # Huber: a weight that falls with the residual makes it count linearly beyond 1.
-        size = residual.abs()
-        weighted = jacobian / size.clamp(min=1)[:, None]
-        cost = torch.where(size < 1, 0.5 * size**2, size - 0.5).sum() / count
-        gradient = weighted.T @ residual / count
-        curvature = weighted.T @ jacobian / count
+        total = sum(part.stop - part.start for part in self.parts.values())
+        cost = state.whitened.new_zeros(())
+        gradient, curvature = cost.new_zeros(total), cost.new_zeros(total, total)
+        for weight, residual, jacobian in self.blocks(field, state, sample):
+            # Huber: a weight that falls with the residual makes it count linearly beyond 1.
+            size, share = residual.abs(), weight / INDEPENDENT
+            weighted = jacobian / size.clamp(min=1)[:, None]
+            cost += share * torch.where(size < 1, 0.5 * size**2, size - 0.5).sum()
+            gradient += share * (weighted.T @ residual)
+            curvature += share * (weighted.T @ jacobian)
         for part, weight, value in (
             ("code", PRIOR_WEIGHT / len(state.whitened), state.whitened),
             ("cameras", CAMERA_WEIGHT, state.strayed[:-1]),
@@ -158,52 +175,76 @@ class Problem:
                 curvature.diagonal()[where] += weight
         return Quadratic(float(cost), gradient, curvature)
 
-    def _silhouette(self, field: Field, state: State, sample: Sample) -> tuple[Tensor, Tensor]:
+    def blocks(self, field: Field, state: State, sample: Sample) -> Iterator[tuple[float, Tensor, Tensor]]:
+        """Weight, residuals (M,) and Jacobian (M, n) of each kind of observation that there is."""
+        if len(sample.outlines.rays):
+            yield sample.outlines.weight, *self._silhouette(field, state, sample.outlines)
+        if len(sample.depths.rays):
+            yield sample.depths.weight, *self._depth(field, state, sample.depths)
+        if len(sample.points.at):
+            yield sample.points.weight, *self._points(field, state, sample.points.at)
+        for sights in (sample.depths, sample.sights):
+            if len(sights.rays):
+                yield sights.weight, *self._clear(field, state, sights)
+
+    def _silhouette(self, field: Field, state: State, outlines: Outlines) -> tuple[Tensor, Tensor]:
         """Rows for the rays on the wrong side of the outline (METHOD: differentiable silhouette).
 
         A ray inside the mask should meet the surface. A ray outside should pass it as far away as the mask is in the
         picture, also where it misses already: a residual that began at the hit would jump there, and its derivative
         would mislead.
         """
-        rays = sample.rays
+        rays = outlines.rays
         # Longer steps jump thin legs, and a coarser threshold makes the mesh that much too thin.
         trace = march(field, rays, 0.2 * rays.threshold(), relaxation=1.0)
         nearest, value = trace.distance.clone(), trace.value.clone()
-        extra = (trace.hit & ~sample.inside).nonzero()[:, 0]
-        nearest[extra] = deepest(field, rays[extra], nearest[extra])
+        extra = (trace.hit & ~outlines.inside).nonzero()[:, 0]
+        nearest[extra] = deepest(field, rays[extra], nearest[extra], rays.far[extra])
         value[trace.hit] = 0.0
         pixel = rays.pixel * nearest * rays.cosine
-        wanted = torch.where(sample.inside, 0.0, ((sample.outside_by - 0.5) * pixel).clamp(max=FARTHEST))
-        wrong = torch.where(sample.inside, value > 0, value < wanted).nonzero()[:, 0]
-        return self._rows(field, state, sample, wrong, nearest[wrong], wanted[wrong], NOISE_PIXELS * pixel[wrong])
+        wanted = torch.where(outlines.inside, 0.0, ((outlines.outside_by - 0.5) * pixel).clamp(max=FARTHEST))
+        wrong = torch.where(outlines.inside, value > 0, value < wanted).nonzero()[:, 0]
+        noise = self.noise.mask * pixel[wrong]
+        return self._rows(field, state, rays[wrong], outlines.views[wrong], nearest[wrong], wanted[wrong], noise)
 
-    def _depth(self, field: Field, state: State, sample: Sample) -> tuple[Tensor, Tensor]:
+    def _depth(self, field: Field, state: State, depths: Sights) -> tuple[Tensor, Tensor]:
         """Rows for observed depths: f is zero at an observed point."""
-        known = sample.depth.isfinite().nonzero()[:, 0]
-        observed = sample.depth[known] / state.place.scale
-        zero = torch.zeros_like(observed)
-        return self._rows(field, state, sample, known, observed, zero, zero + NOISE_DEPTH)
+        zero = torch.zeros_like(depths.distance)
+        noise = zero + self.noise.depth
+        return self._rows(field, state, depths.rays, depths.views, depths.distance, zero, noise)
+
+    def _points(self, field: Field, state: State, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows for points (M, 3) of the surface: f is zero there, whatever the cameras are."""
+        at = at_points(field, points)
+        columns = self._object_columns(at, points)
+        absent = sum(part.stop - part.start for part in (self.parts["cameras"], self.parts["focal"]))
+        columns.append(points.new_zeros(len(points), absent))
+        return at.value / self.noise.depth, torch.cat(columns, 1) / self.noise.depth
+
+    def _clear(self, field: Field, state: State, sights: Sights) -> tuple[Tensor, Tensor]:
+        """Rows for rays that are stopped before they get to where the surface was seen: f is not negative before."""
+        reach = torch.minimum(sights.rays.far, sights.distance - SIGHT_MARGIN * self.noise.depth)
+        rays = replace(sights.rays, far=reach)
+        trace = march(field, rays, 0.2 * rays.threshold(), relaxation=1.0)
+        stopped = trace.hit.nonzero()[:, 0]
+        inside = deepest(field, rays[stopped], trace.distance[stopped], reach[stopped])
+        zero = torch.zeros_like(inside)
+        return self._rows(
+            field, state, sights.rays[stopped], sights.views[stopped], inside, zero, zero + self.noise.depth
+        )
 
     def _rows(
-        self, field: Field, state: State, sample: Sample, which: Tensor, distance: Tensor, wanted: Tensor, noise: Tensor
+        self, field: Field, state: State, rays: Rays, views: Tensor, distance: Tensor, wanted: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Residuals ``(f - wanted) / noise`` at points of some of the rays, and their Jacobian.
+        """Residuals ``(f - wanted) / noise`` at points of rays, and their Jacobian.
 
         The points are at fixed depths, or where f does not change along the ray.
         """
-        rays, views = sample.rays[which], sample.views[which]
         points, at = rays.at(distance), at_fixed(field, rays, distance)
-        # Moving the object by (rotation, translation) moves a fixed point of the world, as the object sees it, by
-        # (p x w, -t); by the logarithm of its scale, by -p.
-        turned = torch.cat([torch.linalg.cross(at.d_point, points), -at.d_point], 1) * UNIT
-        columns = []
-        if self.unknowns.shape:
-            columns.append(at.d_code @ self.spread)
-        if self.unknowns.place:
-            columns += [-(at.d_point * points).sum(1, keepdim=True) * UNIT, turned]
+        columns = self._object_columns(at, points)
         if self.unknowns.cameras:
-            own = turned.new_zeros(len(turned), len(state.cameras.K), 6)
-            own[torch.arange(len(turned), device=turned.device), views] = turned
+            own = points.new_zeros(len(points), len(state.cameras.K), 6)
+            own[torch.arange(len(points), device=points.device), views] = _turned(at, points)
             columns.append(own.flatten(1))
         if self.unknowns.focal:
             # At a fixed depth, a longer focal length draws a pixel's point towards the camera's axis.
@@ -213,13 +254,46 @@ class Problem:
             columns.append(-(slope * aside).sum(1, keepdim=True) * UNIT / place.scale)
         return (at.value - wanted) / noise, torch.cat(columns, 1) / noise[:, None]
 
+    def _object_columns(self, at: Jacobian, points: Tensor) -> list[Tensor]:
+        """Derivatives of f at points (M, 3) fixed in the world: to the code and the place, where unknown."""
+        columns = []
+        if self.unknowns.shape:
+            columns.append(at.d_code @ self.spread)
+        if self.unknowns.place:
+            columns += [-(at.d_point * points).sum(1, keepdim=True) * UNIT, _turned(at, points)]
+        return columns
 
-def deepest(field: Field, rays: Rays, distance: Tensor) -> Tensor:
-    """Where (N,) rays that hit at `distance` (N,) are deepest inside, on a few samples behind the hit."""
+
+def _turned(at: Jacobian, points: Tensor) -> Tensor:
+    """Derivatives (M, 6) to the object's rotation and translation, in units of `UNIT`.
+
+    Moving the object by (rotation, translation) moves a fixed point p of the world, as the object sees it, by (p x w,
+    -t); by the logarithm of its scale, by -p.
+    """
+    return torch.cat([torch.linalg.cross(at.d_point, points), -at.d_point], 1) * UNIT
+
+
+def at_points(field: Field, points: Tensor) -> Jacobian:
+    """Value and derivatives of f at points (M, 3); outside the unit sphere, its value on it and the way to it."""
+    length = points.norm(dim=1, keepdim=True)
+    outward = points / length.clamp(min=1)
+    inner = field.jacobian(outward, "gradient")
+    along = (inner.d_point * outward).sum(1, keepdim=True)
+    sphere = (inner.d_point - along * outward) / length + outward
+    return Jacobian(
+        inner.value + (length - 1).clamp(min=0)[:, 0],
+        torch.where(length > 1, sphere, inner.d_point),
+        inner.d_code,
+    )
+
+
+def deepest(field: Field, rays: Rays, distance: Tensor, last: Tensor) -> Tensor:
+    """Where (N,) rays that hit at `distance` (N,) are deepest inside, on a few samples from the hit to `last` (N,)."""
     if len(rays) == 0:
         return distance
-    ahead = torch.linspace(0, DEEPEST_REACH, DEEPEST_SAMPLES, device=distance.device)
-    samples = distance[:, None] + ahead
+    # Denser at first, for parts that are thin.
+    ahead = DEEPEST_REACH * torch.linspace(0, 1, DEEPEST_SAMPLES, device=distance.device).square()
+    samples = torch.minimum(distance[:, None] + ahead, last[:, None])
     points = rays.origins[:, None] + samples[..., None] * rays.directions[:, None]
     values = field(points.reshape(-1, 3), "inside").reshape(samples.shape)
     return samples.gather(1, values.argmin(1, keepdim=True))[:, 0]

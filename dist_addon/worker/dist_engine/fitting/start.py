@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..cameras import Similarity
 from ..prior import Prior
-from ..protocol import Bounds
+from ..protocol import Placement, Request
 from .observations import Observations
 from .problem import Problem, State
 
@@ -15,12 +16,11 @@ CANDIDATES = 120
 RAYS = 300
 
 
-def start_place(bounds: Bounds, prior: Prior, device: torch.device) -> Similarity:
-    """Carry the prior's frame onto the bounds: its up and front to the box's, its unit sphere around the box."""
-    reach = float((torch.as_tensor(bounds.half_size) ** 2).sum().sqrt())
-    rotation = torch.as_tensor(bounds.rotation @ prior.axes().T)
-    parts = (torch.as_tensor(reach / prior.radius), rotation, torch.as_tensor(bounds.center))
-    return Similarity(*(part.to(device=device, dtype=torch.float32) for part in parts))
+def start_place(request: Request, prior: Prior, device: torch.device) -> Similarity:
+    """Where the request says; or its bounds: their up and front, and the prior's unit sphere around the box."""
+    bounds = request.bounds
+    around = Placement(float(np.linalg.norm(bounds.half_size)) / prior.radius, bounds.rotation, bounds.center)
+    return Similarity.from_placement(request.placement or around, prior.axes(), device)
 
 
 def start_states(problem: Problem, observations: Observations, place: Similarity, count: int) -> list[State]:

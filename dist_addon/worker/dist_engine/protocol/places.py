@@ -73,6 +73,16 @@ class Placement:
         if not proper or not np.isfinite(self.translation).all():
             raise RequestError("The placement is mirrored, sheared or not finite: give a rotation and a translation.")
 
+    def to_json(self) -> dict[str, Any]:
+        """The placement as ``request.json`` has it."""
+        return {name: np.asarray(value).tolist() for name, value in vars(self).items()}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Placement:
+        """Read what `to_json` made."""
+        rotation, translation = (np.array(data[name], float) for name in ("rotation", "translation"))
+        return Placement(float(data["scale"]), rotation, translation)
+
 
 @dataclass(frozen=True)
 class Bounds:

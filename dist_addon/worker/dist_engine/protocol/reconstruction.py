@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from .files import VERSION, RequestError, read_array, read_json, write_array, write_json
-from .places import Bounds, View
+from .places import Bounds, Placement, View
 
 RECONSTRUCT = "reconstruct"
+SOLVERS = ("lm", "adam")
+# A request's arrays, each in a file of its own, and what they hold.
+ARRAYS = {"masks": np.uint8, "masked": bool, "depths": np.float32, "points": float, "sights": bool, "code": float}
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,16 @@ class Settings:
         Rays a step, over all views.
     mesh_resolution : int
         Cells along the unit sphere's diameter for marching cubes.
+    solver : str
+        ``lm``: Levenberg-Marquardt; ``adam``: gradient descent as in the paper, which takes hundreds of steps.
+    mask_noise : float
+        Standard deviation of the masks' edges, in pixels.
+    depth_noise : float
+        Standard deviation of depths and points, as a share of the object's radius.
+    refine_shape : bool
+        Fit the code; where not, the request's own stays as it is.
     refine_placement : bool
-        Fit scale, rotation and translation (a Sim(3)) as well as the shape.
+        Fit scale, rotation and translation (a Sim(3)).
     refine_cameras, refine_focal_length : bool
         Fit each camera's pose, and one factor for all focal lengths.
     seed : int
@@ -40,6 +51,10 @@ class Settings:
     iterations: int = 150
     rays: int = 3000
     mesh_resolution: int = 128
+    solver: str = "lm"
+    mask_noise: float = 0.7
+    depth_noise: float = 0.01
+    refine_shape: bool = True
     refine_placement: bool = True
     refine_cameras: bool = False
     refine_focal_length: bool = False
@@ -47,56 +62,117 @@ class Settings:
     device: str = "auto"
     threads: int = 0
 
+    def check(self) -> None:
+        """Raise `RequestError` for a solver that is none, or a deviation that is not above 0."""
+        if self.solver not in SOLVERS:
+            raise RequestError(f"There is no solver “{self.solver}”: choose one of {', '.join(SOLVERS)}.")
+        for name in ("mask_noise", "depth_noise"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise RequestError(f"{name} is {getattr(self, name)}: it is a standard deviation, a number above 0.")
+
 
 @dataclass(frozen=True)
 class Request:
     """Everything that a reconstruction needs, with no reference to anything outside its folder.
+
+    Each view needs a mask, a depth or a point that it sees; with points there may be no view.
 
     Attributes
     ----------
     views : list of View
     masks : (V, H, W) uint8 array
         Coverage of the thing in each picture, 0 to 255.
+    masked : (V,) bool array or None
+        The views whose mask counts; None for all of them.
     depths : (V, H, W) float32 array or None
         Depth along the camera's z in Blender units; NaN where unknown.
+    points : (P, 3) array or None
+        Points of the thing's surface in the world.
+    sights : (P, V) bool array or None
+        Which views see which of the points: nothing of the thing is before a point that is seen.
     bounds : Bounds
     settings : Settings
     prior : str
         What the user calls the prior: for the report; the file beside the request is what counts.
+    code : (latent,) array or None
+        The shape to start from; where there is none, it is sought among the prior's.
+    placement : Placement or None
+        Where to start; where there is none, the prior's unit sphere surrounds the bounds.
     """
 
     views: list[View]
     masks: np.ndarray
     bounds: Bounds
     settings: Settings = field(default_factory=Settings)
+    masked: np.ndarray | None = None
     depths: np.ndarray | None = None
+    points: np.ndarray | None = None
+    sights: np.ndarray | None = None
     prior: str = ""
+    code: np.ndarray | None = None
+    placement: Placement | None = None
 
     def check(self) -> None:
         """Raise `RequestError` for anything that no fit could use."""
-        shape = self.masks.shape
-        if not self.views:
-            raise RequestError("The request has no views: give at least one camera with a picture.")
-        if len(shape) != 3 or shape[0] != len(self.views) or self.masks.dtype != np.uint8:
-            raise RequestError(
-                f"masks.npy is {self.masks.dtype} {shape}; expected uint8 ({len(self.views)}, height, width)."
-            )
+        views, shape = len(self.views), self.masks.shape
+        self.settings.check()
+        if not self.views and self.points is None:
+            raise RequestError("The request has no views: give at least one camera with a picture, or points.")
+        if len(shape) != 3 or shape[0] != views or self.masks.dtype != np.uint8:
+            raise RequestError(f"masks.npy is {self.masks.dtype} {shape}; expected uint8 ({views}, height, width).")
+        if self.masked is not None and (self.masked.shape != (views,) or self.masked.dtype != bool):
+            raise RequestError(f"masked is {self.masked.dtype} {self.masked.shape}; expected bool ({views},).")
         if self.depths is not None and self.depths.shape != shape:
             raise RequestError(f"depths.npy is {self.depths.shape}; expected the masks' {shape}.")
-        for view, mask in zip(self.views, self.masks, strict=True):
+        self._check_points()
+        for index, view in enumerate(self.views):
             view.check()
-            if not mask.any():
-                raise RequestError(f"View “{view.name}” has an empty mask: the thing is nowhere in it. Leave it out.")
+            if self.mask_counts[index]:
+                if not (self.masks[index] >= 128).any():
+                    raise RequestError(
+                        f"View “{view.name}” has an empty mask: the thing is nowhere in it. Leave it out."
+                    )
+            elif not (
+                (self.depths is not None and np.isfinite(self.depths[index]).any())
+                or (self.sights is not None and self.sights[:, index].any())
+            ):
+                raise RequestError(f"View “{view.name}” has no mask, no depth and sees no point. Leave it out.")
         size = np.asarray(self.bounds.half_size)
         if not (np.isfinite(size).all() and (size > 0).all()):
             raise RequestError("The bounds have no size: scale the bounds Empty so that it holds the thing.")
+        if self.code is None and not self.settings.refine_shape:
+            raise RequestError(
+                "The shape is to stay as it is, but none is given: choose one, or have the shape fitted."
+            )
+        if self.code is not None and not (self.code.ndim == 1 and np.isfinite(self.code).all()):
+            raise RequestError("The code to start from must be a list of finite numbers.")
+        if self.placement is not None:
+            self.placement.check()
+
+    def _check_points(self) -> None:
+        if self.points is None:
+            if self.sights is not None:
+                raise RequestError("sights.npy says which views see the points, but there are no points.")
+            return
+        if self.points.ndim != 2 or self.points.shape[1] != 3 or len(self.points) == 0:
+            raise RequestError(f"points.npy is {self.points.shape}; expected (points, 3) with at least one point.")
+        if not np.isfinite(self.points).all():
+            raise RequestError("A point is not finite: leave it out.")
+        wanted = (len(self.points), len(self.views))
+        if self.sights is not None and (self.sights.shape != wanted or self.sights.dtype != bool):
+            raise RequestError(f"sights.npy is {self.sights.dtype} {self.sights.shape}; expected bool {wanted}.")
+
+    @property
+    def mask_counts(self) -> np.ndarray:
+        """Whether (V,) each view's mask counts."""
+        return np.ones(len(self.views), bool) if self.masked is None else self.masked
 
     def save(self, folder: Path) -> None:
         """Write the request into `folder` (which exists); the prior is copied there by the caller."""
         self.check()
-        np.save(folder / "masks.npy", self.masks, allow_pickle=False)
-        if self.depths is not None:
-            np.save(folder / "depths.npy", self.depths.astype(np.float32), allow_pickle=False)
+        arrays = self._arrays()
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
         write_json(
             folder / "request.json",
             {
@@ -106,9 +182,15 @@ class Request:
                 "views": [view.to_json() for view in self.views],
                 "bounds": {k: np.asarray(v).tolist() for k, v in vars(self.bounds).items()},
                 "settings": asdict(self.settings),
-                "has_depth": self.depths is not None,
+                "arrays": sorted(arrays),
+                "placement": None if self.placement is None else self.placement.to_json(),
             },
         )
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that there are, by name."""
+        given = {name: getattr(self, name) for name in ARRAYS}
+        return {name: array.astype(ARRAYS[name]) for name, array in given.items() if array is not None}
 
     @staticmethod
     def load(folder: Path) -> Request:
@@ -121,10 +203,11 @@ class Request:
         """
         data = read_json(folder / "request.json")
         try:
+            placement = data["placement"]
             request = Request(
+                **{name: read_array(folder / f"{name}.npy") for name in ARRAYS if name in data["arrays"]},
                 views=[View.from_json(view) for view in data["views"]],
-                masks=read_array(folder / "masks.npy"),
-                depths=read_array(folder / "depths.npy") if data["has_depth"] else None,
+                placement=None if placement is None else Placement.from_json(placement),
                 bounds=Bounds(**{k: np.array(v, float) for k, v in data["bounds"].items()}),
                 settings=Settings(**data["settings"]),
                 prior=data["prior"],

@@ -60,7 +60,7 @@ class RenderRequest:
         self.check()
         data = {name: getattr(self, name) for name in ("width", "height", "prior", "device", "threads")}
         data |= {"version": VERSION, "task": RENDER, "view": self.view.to_json(), "code": self.code.tolist()}
-        data["placement"] = {k: np.asarray(v).tolist() for k, v in vars(self.placement).items()}
+        data["placement"] = self.placement.to_json()
         write_json(folder / "request.json", data)
 
     @staticmethod
@@ -74,13 +74,10 @@ class RenderRequest:
         """
         data = read_json(folder / "request.json")
         try:
-            place = data["placement"]
             request = RenderRequest(
                 view=View.from_json(data["view"]),
                 code=np.array(data["code"], float),
-                placement=Placement(
-                    float(place["scale"]), np.array(place["rotation"], float), np.array(place["translation"], float)
-                ),
+                placement=Placement.from_json(data["placement"]),
                 **{name: data[name] for name in ("width", "height", "prior", "device", "threads")},
             )
         except (KeyError, TypeError) as error:

@@ -75,7 +75,7 @@ class ShapeRequest:
         write_array(folder / "codes.npy", self.codes.astype(np.float64))
         data: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
         data |= {"version": VERSION, "task": SHAPE}
-        data["placements"] = [{k: np.asarray(v).tolist() for k, v in vars(p).items()} for p in self.placements]
+        data["placements"] = [placement.to_json() for placement in self.placements]
         write_json(folder / "request.json", data)
 
     @staticmethod
@@ -90,12 +90,10 @@ class ShapeRequest:
         data = read_json(folder / "request.json")
         codes = read_array(folder / "codes.npy", MOST_SHAPES * LARGEST_CODE)
         try:
-            placements = [
-                Placement(float(p["scale"]), np.array(p["rotation"], float), np.array(p["translation"], float))
-                for p in data["placements"]
-            ]
             request = ShapeRequest(
-                codes=codes.astype(np.float64), placements=placements, **{name: data[name] for name in _PLAIN}
+                codes=codes.astype(np.float64),
+                placements=[Placement.from_json(placement) for placement in data["placements"]],
+                **{name: data[name] for name in _PLAIN},
             )
             request.check()
         except (KeyError, TypeError, ValueError) as error:
