@@ -37,6 +37,9 @@ def main(arguments: list[str]) -> int:
     reconstruct = actions.add_parser("reconstruct", help="reconstruct the thing that the cameras' pictures show")
     reconstruct.add_argument("--cameras", help="name of the collection of cameras (default: the scene's choice)")
     reconstruct.add_argument("--bounds", help="name of the bounds Empty (default: the scene's choice)")
+    reconstruct.add_argument("--points", help="name of a mesh of points of the surface (default: the scene's choice)")
+    reconstruct.add_argument("--start", help="name of a shape to start from (default: the scene's choice)")
+    reconstruct.add_argument("--keep-shape", action="store_true", help="leave the shape to start from as it is")
     reconstruct.add_argument("--prior", help="name or path of the shape prior (default: the scene's choice)")
     reconstruct.add_argument("--quality", choices=list(api.QUALITIES), help="default: the scene's choice")
     reconstruct.add_argument("--refine-cameras", action="store_true", help="fit the cameras' poses, too")
@@ -112,16 +115,20 @@ def main(arguments: list[str]) -> int:
 def _reconstruct(options: argparse.Namespace) -> int:
     scene = bpy.context.scene
     chosen = properties.of(scene)
-    cameras, bounds = chosen.cameras, chosen.bounds
+    cameras = chosen.cameras
     if options.cameras is not None and (cameras := bpy.data.collections.get(options.cameras)) is None:
         raise RequestError(f"The file has no collection “{options.cameras}”.")
-    if options.bounds is not None and (bounds := bpy.data.objects.get(options.bounds)) is None:
-        raise RequestError(f"The file has no object “{options.bounds}”.")
+    bounds, points, start = (
+        _object(getattr(options, name)) or getattr(chosen, name) for name in ("bounds", "points", "start")
+    )
     found = api.reconstruct(
         cameras,
         bounds,
+        points=points,
         prior=options.prior or chosen.prior,
+        start=start,
         quality=options.quality or chosen.quality,
+        refine_shape=start is None or (chosen.refine_shape and not options.keep_shape),
         refine_placement=chosen.refine_placement,
         refine_cameras=options.refine_cameras or chosen.refine_cameras,
         refine_focal_length=options.refine_focal_length or chosen.refine_focal_length,
@@ -134,6 +141,13 @@ def _reconstruct(options: argparse.Namespace) -> int:
     if options.out:
         bpy.ops.wm.save_as_mainfile(filepath=str(options.out.resolve()), copy=True)
     return DONE
+
+
+def _object(name: str | None) -> bpy.types.Object | None:
+    """The object of that name, if one is given."""
+    if name is not None and bpy.data.objects.get(name) is None:
+        raise RequestError(f"The file has no object “{name}”.")
+    return None if name is None else bpy.data.objects.get(name)
 
 
 def _render(options: argparse.Namespace) -> int:

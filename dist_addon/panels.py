@@ -29,10 +29,11 @@ class DIST_PT_inputs(DIST_Panel, bpy.types.Panel):
     bl_label = "Inputs"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the cameras and the bounds."""
+        """Draw the cameras, the points and the bounds."""
         layout = form(self)
         settings = properties.of(context.scene)
         layout.prop(settings, "cameras")
+        layout.prop(settings, "points")
         layout.prop(settings, "bounds")
         layout.operator("dist.add_bounds", icon="EMPTY_DATA")
 
@@ -49,7 +50,10 @@ class DIST_PT_fit(DIST_Panel, bpy.types.Panel):
         settings = properties.of(context.scene)
         layout.prop(settings, "prior")
         layout.prop(settings, "quality")
+        layout.prop(settings, "start")
         column = layout.column(heading="Refine")
+        if settings.start is not None:
+            column.prop(settings, "refine_shape")
         column.prop(settings, "refine_placement")
         column.prop(settings, "refine_cameras")
         column.prop(settings, "refine_focal_length")

@@ -19,6 +19,7 @@ from bpy.props import (
 
 from . import api, live
 from .scene import axes
+from .scene.result import is_result
 from .worker.dist_engine.protocol import AXES
 
 DEFAULT_PRIOR = "table"
@@ -40,6 +41,14 @@ def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str, str, in
     if items != _prior_items:
         _prior_items[:] = items
     return _prior_items
+
+
+def _is_mesh(_self: Any, thing: bpy.types.Object) -> bool:
+    return thing.type == "MESH"
+
+
+def _is_shape(_self: Any, thing: bpy.types.Object) -> bool:
+    return is_result(thing)
 
 
 def _is_empty(_self: Any, thing: bpy.types.Object) -> bool:
@@ -167,6 +176,15 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
         description="A collection of perspective cameras, each with a background image whose alpha shows the thing",
         type=bpy.types.Collection,
     )
+    points: PointerProperty(
+        name="Points",
+        description=(
+            "A mesh whose vertices lie on the thing's surface, such as tracked markers turned into a mesh, or a scan; "
+            "with cameras, or alone"
+        ),
+        type=bpy.types.Object,
+        poll=_is_mesh,
+    )
     bounds: PointerProperty(
         name="Bounds",
         description="An Empty whose box holds the thing: its Z is the thing's up, its -Y the thing's front",
@@ -188,6 +206,17 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
             ("fine", "Fine", "More steps, more rays and a finer mesh"),
         ),
         default="normal",
+    )
+    start: PointerProperty(
+        name="Start From",
+        description="A shape of the prior, such as a reconstruction: the fit starts from it, where it stands",
+        type=bpy.types.Object,
+        poll=_is_shape,
+    )
+    refine_shape: BoolProperty(
+        name="Shape",
+        description="Fit the shape. Without, the one to start from stays as it is, and only the rest is fitted",
+        default=True,
     )
     refine_placement: BoolProperty(
         name="Placement",

@@ -13,9 +13,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker")]
 
-from benchmarks import feedforward, gradients, meshing, priors  # noqa: E402
+from benchmarks import camera, feedforward, gradients, meshing, priors, solvers, sparse_depth  # noqa: E402
 
-BENCHMARKS = {"feedforward": feedforward, "gradients": gradients, "meshing": meshing, "priors": priors}
+BENCHMARKS = {
+    "camera": camera,
+    "feedforward": feedforward,
+    "gradients": gradients,
+    "meshing": meshing,
+    "priors": priors,
+    "solvers": solvers,
+    "sparse-depth": sparse_depth,
+}
 
 
 def main() -> None:

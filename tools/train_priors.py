@@ -37,7 +37,7 @@ SHAPES = 2000
 FIRST = "table"
 SAMPLES = 12_000
 # Meshes of a sheet, and the resolution of those that the prior makes.
-SHEET, SHEET_RESOLUTION = 64, 96
+SHEET, SHEET_RESOLUTION = 64, 128
 
 
 def main() -> None:

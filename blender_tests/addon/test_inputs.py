@@ -46,6 +46,73 @@ def test_a_list_of_cameras_will_do(scene, rig):
     assert [view.name for view in api.gather(chosen, box()).views] == ["Cam2", "Cam0"]
 
 
+def some_points(count: int = 4) -> bpy.types.Object:
+    mesh = bpy.data.meshes.new("Markers")
+    mesh.from_pydata([(0.1 * i, 0.2, 0.3) for i in range(count)], [], [])
+    thing = bpy.data.objects.new("Markers", mesh)
+    bpy.context.scene.collection.objects.link(thing)
+    thing.matrix_world = Matrix.Translation((1, 2, 3)) @ Matrix.Rotation(math.pi / 2, 4, "Z")
+    return thing
+
+
+def some_shape(prior: str = "table") -> bpy.types.Object:
+    found = prior_files.find_prior(prior)
+    thing = bpy.data.objects.new("Shape", bpy.data.meshes.new("Shape"))
+    bpy.context.scene.collection.objects.link(thing)
+    thing["dist_code"], thing["dist_prior"], thing["dist_scale"] = found.code(3).tolist(), found.reference, 0.5
+    thing.location, thing.scale = (1, 2, 3), (2, 2, 2)
+    return thing
+
+
+def test_points_come_with_cameras_or_alone(scene, rig, tmp_path):
+    expected = [(0.8, 2 + 0.1 * i, 3.3) for i in range(4)]
+    both = api.gather(rig, box(), points=some_points())
+    np.testing.assert_allclose(both.points, expected, atol=1e-6)
+    assert len(both.views) == 3
+    alone = api.gather(None, box(), points=np.array(expected))
+    alone.save(tmp_path)
+    again = Request.load(tmp_path)
+    np.testing.assert_allclose(again.points, expected)
+    assert again.views == [] and again.masks.shape == (0, 1, 1)
+
+
+def test_a_fit_can_start_from_a_shape(scene, rig, tmp_path):
+    request = api.gather(rig, None, start=some_shape(), refine_shape=False, refine_cameras=True)
+    request.save(tmp_path)
+    again = Request.load(tmp_path)
+    np.testing.assert_allclose(again.code, prior_files.find_prior("table").code(3))
+    assert again.settings.refine_shape is False
+    assert again.placement.scale == pytest.approx(1.0)
+    np.testing.assert_allclose(again.placement.translation, [1, 2, 3])
+    np.testing.assert_allclose(again.bounds.center, [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"points": np.zeros((3, 2))}, "rows"),
+        ({"points": np.zeros((0, 3))}, "between 1 and"),
+        ({"points": np.full((3, 3), np.nan)}, "not finite"),
+        ({"points": "Markers"}, "mesh object"),
+        ({"refine_shape": False}, "none is given"),
+    ],
+)
+def test_points_and_starts_that_cannot_be_used(scene, rig, given, words):
+    with pytest.raises(RequestError, match=words):
+        api.gather(rig, box(), **given)
+
+
+def test_points_that_are_no_mesh_and_shapes_of_another_prior(scene, rig):
+    with pytest.raises(RequestError, match=r"Box.*no mesh"):
+        api.gather(rig, box(), points=box())
+    with pytest.raises(RequestError, match=r"Box.*no shape"):
+        api.gather(rig, box(), start=box())
+    shape = some_shape()
+    shape["dist_prior"] = "nothing"
+    with pytest.raises(RequestError, match="nothing"):
+        api.gather(rig, box(), start=shape)
+
+
 def test_a_picture_on_disk_is_read_and_freed(scene, rig, tmp_path):
     source = make_picture("Source")
     source.filepath_raw, source.file_format = str(tmp_path / "disk.png"), "PNG"

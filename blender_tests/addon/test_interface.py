@@ -81,8 +81,9 @@ def test_everything_is_registered():
 def test_the_panels_offer_what_is_needed(scene, rig):
     drawn = draw()
     refined = ("refine_placement", "refine_cameras", "refine_focal_length")
-    for name in ("cameras", "bounds", "prior", "quality", *refined):
+    for name in ("cameras", "points", "bounds", "prior", "quality", "start", *refined):
         assert ("prop", name) in drawn
+    assert ("prop", "refine_shape") not in drawn
     assert ("operator", "dist.reconstruct") in drawn and ("operator", "dist.cancel") not in drawn
 
 

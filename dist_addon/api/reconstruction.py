@@ -19,7 +19,9 @@ from ..scene import bounds as scene_bounds
 from ..scene import cameras as scene_cameras
 from ..scene import images as scene_images
 from ..scene import result as scene_result
-from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
+from ..scene.placement import read_placement
+from ..scene.points import Points, read_points
+from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Bounds, Request, RequestError, Result, Settings, View
 from . import common
 
 Cameras = bpy.types.Collection | Iterable[bpy.types.Object]
@@ -57,7 +59,11 @@ def gather(
     cameras: Cameras | None,
     bounds: bpy.types.Object | None,
     *,
+    points: Points | None = None,
+    prior: str | os.PathLike[str] = "table",
+    start: bpy.types.Object | None = None,
     quality: str = "normal",
+    refine_shape: bool = True,
     refine_placement: bool = True,
     refine_cameras: bool = False,
     refine_focal_length: bool = False,
@@ -70,13 +76,21 @@ def gather(
     Parameters
     ----------
     cameras : Collection or camera objects
-        Each with a background image whose alpha shows the thing.
+        Each with a background image whose alpha shows the thing. None where there are points.
     bounds : Object
-        An Empty: the box that holds the thing, its +Z up, its -Y front.
+        An Empty: the box that holds the thing, its +Z up, its -Y front. None where there is a start.
+    points : Object or (N, 3) array, optional
+        Points of the thing's surface: the vertices of a mesh, or places in the world.
+    prior : str or path
+        The name of a built-in prior (see `priors`), or a .safetensors file.
+    start : Object, optional
+        A shape of the prior, such as a reconstruction: the fit starts from it, where it stands.
     quality : str
         A key of `QUALITIES`.
+    refine_shape : bool
+        Fit the shape; where not, that of `start` stays as it is.
     refine_placement : bool
-        Fit scale, rotation and translation as well.
+        Fit scale, rotation and translation.
     refine_cameras, refine_focal_length : bool
         Fit each camera's pose, and one factor for all focal lengths. The cameras stay as they are: refined copies of
         them come with the result.
@@ -95,13 +109,28 @@ def gather(
         raise RequestError(f"There is no quality “{quality}”: choose one of {', '.join(QUALITIES)}.")
     scene = common.or_current(scene)
     depsgraph = common.evaluate(scene)
-    found = scene_cameras.list_cameras(cameras)
-    box = scene_bounds.read_bounds(bounds, depsgraph)
+    found = [] if cameras is None and points is not None else scene_cameras.list_cameras(cameras)
+    file = find_prior(prior)
+    code = placement = None
+    if start is not None:
+        own, code = scene_result.read_code(start)
+        if own.path != file.path:
+            raise RequestError(
+                f"The shape “{start.name}” is of the prior “{own.name}”, not “{file.name}”: choose that prior, or "
+                "another shape to start from."
+            )
+        placement = read_placement(start, file, depsgraph)
+    if bounds is None and placement is not None:
+        half_size = np.full(3, placement.scale * file.radius / 3**0.5)
+        box = Bounds(placement.translation, placement.rotation, half_size)
+    else:
+        box = scene_bounds.read_bounds(bounds, depsgraph)
+    on_surface = None if points is None else read_points(points, depsgraph)
     # Cheap checks of every camera come before any picture is loaded.
     poses = [scene_cameras.world_to_camera(camera, depsgraph) for camera in found]
     for camera in found:
         scene_cameras.intrinsics(camera, scene_cameras.render_size(scene), scene, depsgraph)
-    masks, images = scene_images.read_masks(found)
+    masks, images = scene_images.read_masks(found) if found else (np.zeros((0, 1, 1), np.uint8), [])
     size = (masks.shape[2], masks.shape[1])
     views = []
     for camera, image, pose in zip(found, images, poses, strict=True):
@@ -110,13 +139,23 @@ def gather(
         views.append(View(camera.name, K, np.asarray(pose)))
     settings = settings or replace(
         QUALITIES[quality],
+        refine_shape=refine_shape,
         refine_placement=refine_placement,
         refine_cameras=refine_cameras,
         refine_focal_length=refine_focal_length,
         seed=seed,
         device=preferences.device(),
     )
-    request = Request(views=views, masks=masks, bounds=box, settings=settings)
+    request = Request(
+        views=views,
+        masks=masks,
+        bounds=box,
+        settings=settings,
+        points=on_surface,
+        prior=file.reference,
+        code=code,
+        placement=placement,
+    )
     request.check()
     return request
 
@@ -125,8 +164,11 @@ def start_reconstruction(
     cameras: Cameras | None,
     bounds: bpy.types.Object | None,
     *,
+    points: Points | None = None,
     prior: str | os.PathLike[str] = "table",
+    start: bpy.types.Object | None = None,
     quality: str = "normal",
+    refine_shape: bool = True,
     refine_placement: bool = True,
     refine_cameras: bool = False,
     refine_focal_length: bool = False,
@@ -140,10 +182,9 @@ def start_reconstruction(
 
     Parameters
     ----------
-    cameras, bounds, quality, refine_placement, refine_cameras, refine_focal_length, seed, settings, scene
+    cameras, bounds, points, prior, start, quality, refine_shape, refine_placement, refine_cameras, \
+    refine_focal_length, seed, settings, scene
         See `gather`.
-    prior : str or path
-        The name of a built-in prior (see `priors`), or a .safetensors file.
     folder : path, optional
         The job's folder, made where it is missing; a new one by default.
     worker_folder : Path
@@ -162,7 +203,11 @@ def start_reconstruction(
     request = gather(
         cameras,
         bounds,
+        points=points,
+        prior=prior,
+        start=start,
         quality=quality,
+        refine_shape=refine_shape,
         refine_placement=refine_placement,
         refine_cameras=refine_cameras,
         refine_focal_length=refine_focal_length,
@@ -170,16 +215,18 @@ def start_reconstruction(
         settings=settings,
         scene=scene,
     )
-    found = find_prior(prior)
-    return common.start(replace(request, prior=found.reference), folder, worker_folder, prior=found)
+    return common.start(request, folder, worker_folder, prior=find_prior(prior))
 
 
 def reconstruct(
     cameras: Cameras | None,
     bounds: bpy.types.Object | None,
     *,
+    points: Points | None = None,
     prior: str | os.PathLike[str] = "table",
+    start: bpy.types.Object | None = None,
     quality: str = "normal",
+    refine_shape: bool = True,
     refine_placement: bool = True,
     refine_cameras: bool = False,
     refine_focal_length: bool = False,
@@ -207,8 +254,11 @@ def reconstruct(
     job = start_reconstruction(
         cameras,
         bounds,
+        points=points,
         prior=prior,
+        start=start,
         quality=quality,
+        refine_shape=refine_shape,
         refine_placement=refine_placement,
         refine_cameras=refine_cameras,
         refine_focal_length=refine_focal_length,

@@ -25,9 +25,9 @@ class DIST_OT_reconstruct(running.JobOperator, bpy.types.Operator):
         settings = properties.of(context.scene)
         if not cls.poll_idle():
             return False
-        if settings.cameras is None:
-            cls.poll_message_set("Choose a collection of cameras first")
-        elif settings.bounds is None:
+        if settings.cameras is None and settings.points is None:
+            cls.poll_message_set("Choose a collection of cameras, or points, first")
+        elif settings.bounds is None and settings.start is None:
             cls.poll_message_set("Choose an Empty as bounds first, or press Add Bounds")
         else:
             return True
@@ -42,8 +42,11 @@ class DIST_OT_reconstruct(running.JobOperator, bpy.types.Operator):
             return api.start_reconstruction(
                 settings.cameras,
                 settings.bounds,
+                points=settings.points,
                 prior=settings.prior,
+                start=settings.start,
                 quality=settings.quality,
+                refine_shape=settings.refine_shape or settings.start is None,
                 refine_placement=settings.refine_placement,
                 refine_cameras=settings.refine_cameras,
                 refine_focal_length=settings.refine_focal_length,

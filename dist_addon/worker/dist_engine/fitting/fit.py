@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from ..cameras import Cameras, Similarity
 from ..prior import Prior
 from ..protocol import Request
 from . import adam, levenberg_marquardt
-from .observations import Observations
+from .observations import Observations, Pick
 from .problem import Noise, Problem, Quadratic, State, Unknowns
 from .start import start_place, start_states
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 RAYS_A_CAMERA = 800
 STARTS = 6
 START_STEPS = 8
+# A camera before a known shape is also tried turned by so much (radians) about the object: a fit finds back from less.
+TURN, TURN_STEPS, TURN_RAYS = 0.25, 6, 400
 # Share of the rays that each stage uses, and of the steps that it may take.
 STAGES = ((0.25, 0.5), (1.0, 0.5))
 SOLVERS = {"lm": levenberg_marquardt.minimise, "adam": adam.minimise}
@@ -70,6 +72,8 @@ def fit(
         else:
             code = torch.as_tensor(request.code, dtype=torch.float32, device=observations.masks.device)
             state = problem.start(code, place, observations.cameras)
+            if unknowns.cameras and not unknowns.shape and not unknowns.place:
+                state = _turn_cameras(problem, observations, state, reporter)
 
     cost, began, done = 0.0, time.monotonic(), 0
     plan = [(int(rays * share), max(1, round(settings.iterations * steps))) for share, steps in STAGES]
@@ -103,12 +107,38 @@ def _best_start(
     return min(ends, key=lambda end: end[1])[0]
 
 
+def _turn_cameras(problem: Problem, observations: Observations, state: State, reporter: Reporter) -> State:
+    """Start each camera, on its own, from where a few steps lead best: as it is given, or turned about the object."""
+    count = len(state.cameras.K)
+    turns = TURN * torch.cat([torch.zeros(1, 3), torch.eye(3), -torch.eye(3)])
+    turns = torch.cat([turns, TURN * 3**-0.5 * (torch.cartesian_prod(*[torch.arange(2)] * 3) * 2.0 - 1)])
+    for view in range(count):
+        reporter.progress("start", view, count, None, None)
+        pick = observations.draw(count * TURN_RAYS).of_view(view, observations)
+        ends: list[tuple[State, float]] = []
+        for turn in turns.to(state.strayed):
+            steps = state.strayed.new_zeros(count, 6)
+            steps[view, :3] = turn
+            cameras = state.cameras.as_if_moved(state.place, steps, steps.new_zeros(()))
+            start = replace(state, cameras=cameras)
+            *_, end = levenberg_marquardt.minimise(
+                problem.moved, start, _on_pick(problem, observations, pick), TURN_STEPS
+            )
+            ends.append(end)
+        state = min(ends, key=lambda end: end[1])[0]
+    return replace(state, strayed=torch.zeros_like(state.strayed))
+
+
 def _on_rays(problem: Problem, observations: Observations, count: int) -> Callable[[State], Quadratic]:
     """The cost over one random set of rays, as a function of the state."""
-    pixels = observations.draw(count)
+    return _on_pick(problem, observations, observations.draw(count))
+
+
+def _on_pick(problem: Problem, observations: Observations, pick: Pick) -> Callable[[State], Quadratic]:
+    """The cost over some of the observations, as a function of the state."""
 
     def evaluate(state: State) -> Quadratic:
-        return problem.evaluate(state, observations.sample(pixels, state.cameras, state.place))
+        return problem.evaluate(state, observations.sample(pick, state.cameras, state.place))
 
     return evaluate
 

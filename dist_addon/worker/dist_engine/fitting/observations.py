@@ -8,7 +8,7 @@ import igl
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import conv2d, max_pool2d, pad
 
 from ..cameras import Cameras, Similarity
 from ..protocol import Request
@@ -22,6 +22,8 @@ OUTLINE_WIDTH = 0.012
 # Neighbouring pixels err together: however many of a kind are observed, they tell no more than so many would that err
 # on their own.
 INDEPENDENT = 3000
+# Pixels this near to a mask's edge are beside it: there the coverage tells where the edge is.
+BESIDE = 1.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Outlines:
     inside : (N,) bool tensor
         The mask shows the thing there.
     outside_by : (N,) tensor
-        Distance in the picture to the nearest pixel of the mask, in pixels; 0 where `inside`.
+        Distance in the picture to the mask's edge, in pixels; 0 where `inside`.
     weight : float
         How many independent observations each of them stands for.
     """
@@ -104,6 +106,11 @@ class Pick:
     mask: Tensor
     depth: Tensor
     points: Tensor
+
+    def of_view(self, view: int, observations: Observations) -> Pick:
+        """What one view alone sees of it."""
+        mask, depth = (pixels[observations.view_of(pixels) == view] for pixels in (self.mask, self.depth))
+        return Pick(mask, depth, self.points[observations.seen[self.points, view]])
 
 
 class Observations:
@@ -212,15 +219,31 @@ def _weight(there: int, taken: int) -> float:
 
 
 def distance_to_masks(masks: np.ndarray) -> Tensor:
-    """Distance (V, H, W) of every pixel to the nearest pixel of its view's mask (V, H, W), in pixels."""
+    """Distance (V, H, W) of every pixel outside to the edge of its view's mask (V, H, W), bool, in pixels; 0 inside.
+
+    The edge is half way to the nearest pixel inside, along its normal: a slanted edge is nearer than an upright one.
+    """
+    distances = torch.zeros(masks.shape)
     if not masks.any():
-        return torch.zeros(masks.shape)
+        return distances
     far = float(sum(masks.shape[1:]))
     inside, outside = (np.argwhere(kind) * [far, 1.0, 1.0] for kind in (masks, ~masks))
     # libigl's tree takes simplices of any kind: here, points, with the views far apart.
     each = np.arange(len(inside), dtype=np.int64)[:, None]
-    distances = torch.zeros(masks.shape)
-    distances[torch.as_tensor(~masks)] = torch.as_tensor(
-        igl.point_mesh_squared_distance(outside, inside, each)[0] ** 0.5, dtype=torch.float32
-    )
+    squared, nearest, _ = igl.point_mesh_squared_distance(outside, inside, each)
+    way = torch.as_tensor(inside[nearest] - outside, dtype=torch.float32)[:, 1:]
+    length = torch.as_tensor(squared, dtype=torch.float32).sqrt()
+    where = torch.as_tensor(~masks)
+    across, down = (slope[where] for slope in _slopes(torch.as_tensor(masks, dtype=torch.float32)))
+    steep = (across**2 + down**2).sqrt()
+    along = (way[:, 0] * down + way[:, 1] * across).abs() / steep.clamp(min=1e-6)
+    distances[where] = torch.where((length < 1.5) & (steep > 0), along / 2, length - 0.5)
     return distances
+
+
+def _slopes(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Slopes along x and y of smoothed pictures (V, H, W): Sobel's."""
+    ramp, hill = pictures.new_tensor([-1, 0, 1]), pictures.new_tensor([1, 2, 1])
+    kernels = torch.stack([hill[:, None] * ramp, ramp[:, None] * hill])[:, None]
+    across, down = conv2d(pad(pictures[:, None], (1, 1, 1, 1), mode="replicate"), kernels).unbind(1)
+    return across, down

@@ -21,19 +21,21 @@ from ..prior import Prior
 from ..protocol import Settings
 from ..tracing.march import march
 from ..tracing.rays import Rays
-from .observations import INDEPENDENT, Outlines, Sample, Sights
+from .observations import BESIDE, INDEPENDENT, Outlines, Sample, Sights
 
 # A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
 UNIT = 0.05
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
 SIGHT_MARGIN = 3.0
-# A ray farther outside the mask than this (in the object's radius) only needs to be this far from the surface.
-FARTHEST = 0.1
+# A ray outside the mask needs to be as far from the surface as the mask is, but no farther than this (in the
+# object's radius); and only this share of it, since f is no exact distance and a fit must be content with the truth.
+# Beside the mask it must be neither nearer nor farther, which draws the outline to the mask's edge from both sides.
+FARTHEST, SLACK = 0.1, 0.7
 # How much the spread of the training codes holds the code: as so many rays that are one unit wrong, of each ray.
 PRIOR_WEIGHT = 0.005
 # How much cameras are held where they were: as the code is, for each of their unknowns. Without it, all of them could
 # move together against the place.
-CAMERA_WEIGHT = 1e-4
+CAMERA_WEIGHT = 1e-6
 # Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
 DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 
@@ -202,8 +204,10 @@ class Problem:
         nearest[extra] = deepest(field, rays[extra], nearest[extra], rays.far[extra])
         value[trace.hit] = 0.0
         pixel = rays.pixel * nearest * rays.cosine
-        wanted = torch.where(outlines.inside, 0.0, ((outlines.outside_by - 0.5) * pixel).clamp(max=FARTHEST))
-        wrong = torch.where(outlines.inside, value > 0, value < wanted).nonzero()[:, 0]
+        beside = ~outlines.inside & (outlines.outside_by <= BESIDE)
+        share = torch.where(beside, 1.0, SLACK)
+        wanted = (share * outlines.outside_by * pixel).clamp(max=FARTHEST)
+        wrong = (beside | torch.where(outlines.inside, value > 0, value < wanted)).nonzero()[:, 0]
         noise = self.noise.mask * pixel[wrong]
         return self._rows(field, state, rays[wrong], outlines.views[wrong], nearest[wrong], wanted[wrong], noise)
 

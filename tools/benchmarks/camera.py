@@ -1,0 +1,111 @@
+"""How well cameras are found: alone before a known shape, and eight together with an unknown one."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from dist_engine.cameras import Cameras, skew
+from dist_engine.fitting.fit import Fit
+from dist_engine.prior import Prior
+from dist_engine.protocol import View
+
+from . import scenes
+
+VIEWS = 8
+# Pixels along the side of a known shape's picture.
+KNOWN_SIZE = 256
+FAR, NEAR = (15.0, 0.10), (3.0, 0.03)
+FOUND = (0.5, 0.005)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of this benchmark."""
+    scenes.add_arguments(parser, ("table", "chair", "sofa", "aeroplane"), 5)
+    parser.add_argument("--trials", type=int, default=2, metavar="N", help="starts of each shape that is known")
+    parser.add_argument("--skip-unknown", action="store_true", help="measure known shapes only")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, print, and write what was asked for."""
+    rows: list[dict[str, Any]] = []
+    for prior in scenes.classes_of(options):
+        for seed in range(scenes.UNSEEN, scenes.UNSEEN + options.instances):
+            for trial in range(options.trials):
+                rows.append(known(prior, seed, trial))
+                print(scenes.line(rows[-1]), flush=True)
+            if not options.skip_unknown:
+                rows.append(unknown(prior, seed))
+                print(scenes.line(rows[-1]), flush=True)
+    alone = [row for row in rows if row["shape"] == "known"]
+    if alone:
+        found = np.mean([row["degrees"] < FOUND[0] and row["distance"] < FOUND[1] for row in alone])
+        print(f"known shape: {found:.1%} of {len(alone)} within {FOUND[0]} degrees and {FOUND[1]:.1%} of the distance")
+    together = [row for row in rows if row["shape"] == "unknown"]
+    if together:
+        for key in ("degrees_before", "degrees", "distance_before", "distance", "chamfer", "chamfer_true_cameras"):
+            print(f"unknown shape, median {key}: {np.median([row[key] for row in together]):.4f}")
+    scenes.write(options, rows)
+
+
+def known(prior: Prior, seed: int, trial: int) -> dict[str, Any]:
+    """One camera before a training shape of the prior, whose pictures the shape itself makes."""
+    number = (seed * 7 + trial * 3) % len(prior.codes)
+    scene = scenes.member_scene(prior, number, 1, KNOWN_SIZE)
+    wrong = [off(view, *FAR, np.random.default_rng([seed, trial])) for view in scene.views]
+    found, cost = scenes.run_fit(
+        scene,
+        scene.request(
+            views=wrong, code=prior.codes[number].numpy(), refine_shape=False, refine_cameras=True, iterations=60
+        ),
+    )
+    degrees, distance = errors(found, scene.views)
+    return {"shape": "known", "name": scene.name, "degrees": degrees[0], "distance": distance[0]} | cost
+
+
+def unknown(prior: Prior, seed: int) -> dict[str, Any]:
+    """Eight cameras that are a little off, before an unseen shape."""
+    scene = scenes.unseen_scene(prior, seed, VIEWS)
+    random = np.random.default_rng(seed)
+    wrong = [off(view, *NEAR, random) for view in scene.views]
+    true, _ = scenes.run_fit(scene, scene.request(iterations=60))
+    before = Fit(true.code, true.place, Cameras.from_views(wrong, torch.device("cpu")), 0.0)
+    found, cost = scenes.run_fit(scene, scene.request(views=wrong, refine_cameras=True, iterations=60))
+    was, now = errors(before, scene.views), errors(found, scene.views)
+    return {
+        "shape": "unknown",
+        "name": scene.name,
+        "degrees_before": float(np.median(was[0])),
+        "degrees": float(np.median(now[0])),
+        "distance_before": float(np.median(was[1])),
+        "distance": float(np.median(now[1])),
+        "chamfer": scenes.chamfer(scene, found.code),
+        "chamfer_true_cameras": scenes.chamfer(scene, true.code),
+    } | cost
+
+
+def off(view: View, degrees: float, share: float, random: np.random.Generator) -> View:
+    """A camera turned about the object and moved by a share of its distance, in random directions."""
+    turn, shift = (v / np.linalg.norm(v) for v in random.normal(size=(2, 3)))
+    rotation, translation = view.world_to_camera[:, :3], view.world_to_camera[:, 3]
+    turned = rotation @ torch.linalg.matrix_exp(skew(torch.tensor(np.radians(degrees) * turn))).numpy()
+    moved = translation + share * np.linalg.norm(translation) * shift
+    return replace(view, world_to_camera=np.column_stack([turned, moved]))
+
+
+def errors(found: Fit, true: list[View]) -> tuple[np.ndarray, np.ndarray]:
+    """Degrees (V,) and shares of the distance (V,) that the cameras are off, as the object sees them."""
+    degrees, shares = [], []
+    place = found.place
+    for index, view in enumerate(true):
+        rotation = (found.cameras.rotation[index] @ place.rotation).double().numpy()
+        shift = found.cameras.rotation[index] @ place.translation + found.cameras.translation[index]
+        off_by = rotation @ view.world_to_camera[:, :3].T
+        degrees.append(np.degrees(np.arccos(np.clip((np.trace(off_by) - 1) / 2, -1, 1))))
+        translation = view.world_to_camera[:, 3]
+        gap = (shift / place.scale).double().numpy() - translation
+        shares.append(np.linalg.norm(gap) / np.linalg.norm(translation))
+    return np.array(degrees), np.array(shares)

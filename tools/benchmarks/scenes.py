@@ -1,0 +1,197 @@
+"""Held-out shapes before cameras, with masks and depths cast from their meshes, and how well a fit found them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import igl.embree
+import numpy as np
+import torch
+from dist_engine import evaluation
+from dist_engine.cameras import Cameras, Similarity
+from dist_engine.fitting.fit import Fit, fit
+from dist_engine.fitting.observations import Observations
+from dist_engine.meshing import extract_mesh
+from dist_engine.prior import Prior
+from dist_engine.protocol import Bounds, Placement, Request, Settings, View
+from dist_engine.tracing.picture import Picture
+from dist_engine.training.sampling import normalisation, sample_surface
+from generators import GENERATORS
+
+from .truth import truth
+
+ROOT = Path(__file__).resolve().parents[2]
+PRIORS = ROOT / "dist_addon" / "priors"
+CACHE = ROOT / ".cache" / "truth"
+# Seeds from here on are never trained on; what baselines are tuned on comes from the second.
+UNSEEN, TUNING = 20_000, 30_000
+# Pixels along a picture's side, and the object's distance: the unit sphere fills most of it.
+SIZE, DISTANCE, FOCAL = 128, 3.0, 1.4
+SURFACE_POINTS, RESOLUTION = 30_000, 128
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One shape in the object frame, which is also the world, and what cameras see of it.
+
+    Attributes
+    ----------
+    name : str
+    prior : Prior
+    vertices, faces : (N, 3) and (M, 3) arrays
+    views : list of View
+    masks : (V, SIZE, SIZE) uint8 array
+    depths : (V, SIZE, SIZE) float32 array
+        Along the camera's z; NaN beside the thing.
+    """
+
+    name: str
+    prior: Prior
+    vertices: np.ndarray
+    faces: np.ndarray
+    views: list[View]
+    masks: np.ndarray
+    depths: np.ndarray
+
+    def request(self, **given: Any) -> Request:
+        """A request with the masks of all views and the true place; `given` replaces its fields or its settings'."""
+        settings = {key: given.pop(key) for key in list(given) if key in Settings.__dataclass_fields__}
+        settings = {"device": "cpu", "refine_placement": False, "mesh_resolution": RESOLUTION} | settings
+        place = Placement(1.0, self.prior.axes(), np.zeros(3))
+        around = Bounds(np.zeros(3), self.prior.axes(), np.full(3, self.prior.radius / 3**0.5))
+        fields = {"views": self.views, "masks": self.masks, "placement": place} | given
+        return Request(bounds=around, settings=Settings(**settings), **fields)
+
+
+def add_arguments(parser: argparse.ArgumentParser, classes: tuple[str, ...], instances: int) -> None:
+    """The options that choose shapes, and where the rows go."""
+    parser.add_argument("--classes", default=",".join(classes), help="built-in priors, with commas between")
+    parser.add_argument("--instances", type=int, default=instances, metavar="N", help="held-out shapes of each class")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+
+
+def classes_of(options: argparse.Namespace) -> list[Prior]:
+    """The priors of the chosen classes."""
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return [Prior.load(PRIORS / f"{name}.safetensors") for name in options.classes.split(",")]
+
+
+def write(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """Write the rows where asked for."""
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def line(row: dict[str, Any]) -> str:
+    """One row as a line of text."""
+    return "  ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+    )
+
+
+def unseen_scene(prior: Prior, seed: int, cameras: int, size: int = SIZE) -> Scene:
+    """The generator's shape of a seed."""
+    vertices, faces = GENERATORS[prior.name](seed)
+    vertices = normalisation(vertices, prior.radius)(vertices)
+    views = orbit(prior, seed, cameras, size)
+    depths = np.stack([cast(vertices, faces, view, size) for view in views])
+    masks = np.isfinite(depths).astype(np.uint8) * 255
+    return Scene(f"{prior.name} {seed}", prior, vertices, faces, views, masks, depths)
+
+
+def member_scene(prior: Prior, number: int, cameras: int, size: int = SIZE) -> Scene:
+    """The shape of one of the prior's codes, whose pictures come from the decoder by brute force.
+
+    Marching cubes cut sharp edges by a tenth of a pixel, which would shift a camera by half a percent.
+    """
+    code = prior.codes[number]
+    views = orbit(prior, number, cameras, size)
+    mesh = extract_mesh(prior.decoder.field(code), RESOLUTION)
+    seen = Cameras.from_views(views, torch.device("cpu"))
+    place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+    depths = []
+    for index in range(cameras):
+        picture = Picture(seen, index, place, size, size)
+        rays = picture.rays()
+        depths.append((truth(prior.decoder, code, rays, CACHE) * rays.cosine).reshape(size, size).float().numpy())
+    depth = np.stack(depths)
+    masks = np.isfinite(depth).astype(np.uint8) * 255
+    name = f"{prior.name} code {number}"
+    return Scene(name, prior, mesh.vertices.double().numpy(), mesh.faces, views, masks, depth)
+
+
+def orbit(prior: Prior, seed: int, cameras: int, size: int) -> list[View]:
+    """Cameras round the object, the first of them in front and to the right."""
+    random = np.random.default_rng(seed)
+    begin = random.uniform(0.3, 1.2)
+    return [
+        look(prior, f"camera {index}", begin + 2 * np.pi * index / cameras, random.uniform(0.15, 0.65), size)
+        for index in range(cameras)
+    ]
+
+
+def look(prior: Prior, name: str, azimuth: float, elevation: float, size: int) -> View:
+    """A camera that looks at the origin; azimuth 0 sees the thing's front, angles are in radians."""
+    right, back, up = prior.axes().T
+    level = np.cos(azimuth) * -back + np.sin(azimuth) * right
+    away = np.cos(elevation) * level + np.sin(elevation) * up
+    side = np.cross(up, away) / np.linalg.norm(np.cross(up, away))
+    rotation = np.stack([side, -np.cross(away, side), -away])
+    K = np.array([[FOCAL * size, 0, size / 2], [0, FOCAL * size, size / 2], [0, 0, 1]])
+    return View(name, K, np.column_stack([rotation, [0, 0, DISTANCE]]))
+
+
+def cast(vertices: np.ndarray, faces: np.ndarray, view: View, size: int) -> np.ndarray:
+    """Depth (size, size) of a mesh along a camera's z; NaN where nothing is."""
+    scene = igl.embree.EmbreeIntersector()
+    scene.init(np.asfortranarray(vertices, np.float32), np.asfortranarray(faces, np.int32))
+    rotation, translation = view.world_to_camera[:, :3], view.world_to_camera[:, 3]
+    y, x = np.mgrid[:size, :size] + 0.5
+    # Depth is then along z: the direction's own z is 1.
+    in_camera = np.stack([x, y, np.ones_like(x)], -1).reshape(-1, 3) @ np.linalg.inv(view.K).T
+    origin = (-rotation.T @ translation).astype(np.float32)
+    hits = [scene.intersectRay_first(origin, ray) for ray in (in_camera @ rotation).astype(np.float32)]
+    return np.array([hit[1] if hit[0] >= 0 else np.nan for hit in hits], np.float32).reshape(size, size)
+
+
+class Quiet:
+    """A reporter that nobody listens to."""
+
+    stopping = False
+
+    def progress(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def run_fit(scene: Scene, request: Request) -> tuple[Fit, dict[str, float]]:
+    """Fit as a worker does; what was found, with seconds and queries."""
+    request.check()
+    counter: Counter[str] = Counter()
+    began = time.monotonic()
+    generator = torch.Generator().manual_seed(request.settings.seed)
+    observations = Observations(request, torch.device("cpu"), generator)
+    with tempfile.TemporaryDirectory() as folder:
+        found = fit(request, scene.prior, observations, counter, Path(folder), Quiet())
+    return found, {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
+
+
+def chamfer(scene: Scene, code: torch.Tensor, place: Similarity | None = None) -> float:
+    """Chamfer distance x 1000 of a code's mesh at a place to the scene's; infinite where it has no surface."""
+    random = np.random.default_rng(0)
+    try:
+        mesh = extract_mesh(scene.prior.decoder.field(code), RESOLUTION)
+    except ValueError:
+        return float("inf")
+    vertices = (mesh.vertices if place is None else place.to_world(mesh.vertices)).double().numpy()
+    found = sample_surface(vertices, mesh.faces, SURFACE_POINTS, random)
+    return evaluation.chamfer_x1000(sample_surface(scene.vertices, scene.faces, SURFACE_POINTS, random), found)

@@ -1,0 +1,142 @@
+"""Shapes from one view's depth, dense to 20 points: without a renderer as in DeepSDF, and ours without and with a mask.
+
+All three know where the thing stands, and use the same decoder, the same kind of prior on the code, the same starts and
+the same Levenberg-Marquardt steps. "DeepSDF" is Park et al.'s shape completion (CVPR 2019, section 6.3): f is zero at
+the points, and plus and minus a little before and behind them, along the rays. How far, how sure that is, and how much
+the prior on the code holds were chosen for each number of points on other shapes, with ``--tune``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from dist_engine.cameras import Cameras, Similarity
+from dist_engine.fitting.levenberg_marquardt import minimise
+from dist_engine.fitting.problem import Quadratic
+from dist_engine.prior import Prior
+from torch import Tensor
+
+from . import scenes
+from .scenes import Scene
+
+COUNTS = ("dense", "50%", "10%", "100", "50", "20")
+METHODS = ("DeepSDF", "ours", "ours (mask)")
+STEPS = 60
+# Of the baseline: the samples' distance to the surface, their standard deviation, and the weight of the prior on the
+# code's spread, by the number of points.
+BESIDE = {"dense": (0.01, 0.005, 1.0)}
+CHOICES = ((0.005, 0.01, 0.02, 0.04), (0.005, 0.01, 0.02), (0.1, 1.0, 5.0))
+STARTS, FIRST_STEPS, CANDIDATES = 6, 8, 120
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of this benchmark."""
+    scenes.add_arguments(parser, ("sofa", "aeroplane", "table"), 5)
+    parser.add_argument("--counts", default=",".join(COUNTS), help="numbers or shares of the pixels with depth")
+    parser.add_argument("--tune", action="store_true", help="choose the baseline's constants, on other shapes")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, print, and write what was asked for."""
+    counts, priors = options.counts.split(","), scenes.classes_of(options)
+    if options.tune:
+        tune(priors, counts, options.instances)
+        return
+    rows: list[dict[str, Any]] = []
+    for prior in priors:
+        for seed in range(scenes.UNSEEN, scenes.UNSEEN + options.instances):
+            scene = scenes.unseen_scene(prior, seed, 1)
+            for count, method in product(counts, METHODS):
+                row = measure(scene, count, method)
+                rows.append({"class": prior.name, "seed": seed, "points": count, "method": method} | row)
+                print(scenes.line(rows[-1]), flush=True)
+    print(f"\nMedian Chamfer distance x 1000\n{'':>24}" + "".join(f"{count:>9}" for count in counts))
+    for prior, method in product(priors, METHODS):
+        some = [row for row in rows if row["class"] == prior.name and row["method"] == method]
+        cells = [np.median([row["chamfer_x1000"] for row in some if row["points"] == count]) for count in counts]
+        print(f"{prior.name:>10} {method:>13}" + "".join(f"{cell:9.3f}" for cell in cells))
+    scenes.write(options, rows)
+
+
+def measure(scene: Scene, count: str, method: str) -> dict[str, float]:
+    """Fit with one method to some of the depths."""
+    depths = thinned(scene.depths, count)
+    if method == "DeepSDF":
+        began, counter = time.monotonic(), Counter[str]()
+        code = without_renderer(scene, depths, *BESIDE.get(count, BESIDE["dense"]), counter)
+        cost = {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
+    else:
+        given = {} if method == "ours (mask)" else {"masked": np.zeros(1, bool)}
+        found, cost = scenes.run_fit(scene, scene.request(depths=depths, iterations=STEPS, **given))
+        code = found.code
+    return {"chamfer_x1000": scenes.chamfer(scene, code)} | cost
+
+
+def thinned(depths: np.ndarray, count: str) -> np.ndarray:
+    """The depths of so many random pixels, or of such a share of them; NaN elsewhere."""
+    known = np.flatnonzero(np.isfinite(depths))
+    if count != "dense":
+        most = round(len(known) * float(count[:-1]) / 100) if count.endswith("%") else int(count)
+        known = np.random.default_rng(0).choice(known, min(most, len(known)), replace=False)
+    some = np.full(depths.size, np.nan, np.float32)
+    some[known] = depths.ravel()[known]
+    return some.reshape(depths.shape)
+
+
+def without_renderer(
+    scene: Scene, depths: np.ndarray, beside: float, noise: float, hold: float, counter: Counter[str]
+) -> Tensor:
+    """The code (latent,) whose f is zero at the points seen, and plus and minus `beside` before and behind them."""
+    prior = scene.prior
+    view, row, column = np.nonzero(np.isfinite(depths))
+    pixels = torch.as_tensor(np.column_stack([column, row]) + 0.5, dtype=torch.float32)
+    place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+    rays = Cameras.from_views(scene.views, torch.device("cpu")).rays(torch.as_tensor(view), pixels, place)
+    distance = torch.as_tensor(depths[view, row, column]) / rays.cosine
+    points = torch.cat([rays.at(distance + step) for step in (0.0, -beside, beside)])
+    wanted = torch.tensor([0.0, beside, -beside]).repeat_interleave(len(distance))
+    spread = torch.linalg.inv(prior.precision_root())
+    identity = torch.eye(len(spread))
+
+    def evaluate(whitened: Tensor) -> Quadratic:
+        at = prior.decoder.field(prior.mean + spread @ whitened, counter).jacobian(points, "fit")
+        residual, jacobian = (at.value - wanted) / noise, at.d_code @ spread / noise
+        size = residual.abs()
+        weighted = jacobian / size.clamp(min=1)[:, None]
+        # The samples beside a point say little that the point does not.
+        share = min(len(distance), 3000) / len(points)
+        cost = share * torch.where(size < 1, 0.5 * size**2, size - 0.5).sum() + 0.5 * hold * whitened.square().sum()
+        gradient = share * weighted.T @ residual + hold * whitened
+        return Quadratic(float(cost), gradient, share * weighted.T @ jacobian + hold * identity)
+
+    stride = max(1, len(prior.codes) // CANDIDATES)
+    starts = [torch.linalg.solve(spread, code - prior.mean) for code in (prior.mean, *prior.codes[::stride])]
+    costs = [evaluate(start).cost for start in starts]
+    ends = []
+    for index in sorted(range(len(starts)), key=costs.__getitem__)[:STARTS]:
+        *_, end = minimise(torch.add, starts[index], evaluate, FIRST_STEPS)
+        ends.append(end)
+    *_, (whitened, _) = minimise(torch.add, min(ends, key=lambda end: end[1])[0], evaluate, STEPS)
+    return prior.mean + spread @ whitened
+
+
+def tune(priors: list[Prior], counts: list[str], instances: int) -> None:
+    """Print the baseline's median Chamfer distance for all choices of its constants."""
+    for count in counts:
+        found = []
+        for choice in product(*CHOICES):
+            values = [
+                scenes.chamfer(scene, without_renderer(scene, thinned(scene.depths, count), *choice, Counter()))
+                for prior in priors
+                for seed in range(scenes.TUNING, scenes.TUNING + instances)
+                for scene in [scenes.unseen_scene(prior, seed, 1)]
+            ]
+            found.append((float(np.exp(np.mean(np.log(values)))), choice))
+            print(count, choice, f"{found[-1][0]:.3f}", flush=True)
+        print(f"{count}: best {min(found)[1]}, {min(found)[0]:.3f}")
