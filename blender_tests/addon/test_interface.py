@@ -146,7 +146,8 @@ def test_a_job_beside_the_window_is_imported(scene, rig, stand_in):
     wait_until(lambda: running.tick() is None, 20)
     assert "DIST Shape" in scene.objects and not running.failed
     assert running.outcome == (
-        "Added “DIST Shape”. Its outlines overlap the pictures' by 85 % (IoU).\nA view is of little use."
+        "Added “DIST Shape”. Its outlines overlap the pictures' by 85 % (IoU). "
+        "Far less than the others: Cam1. Check the mask and the camera there.\nA view is of little use."
     )
     assert bpy.ops.dist.reconstruct.poll()
 

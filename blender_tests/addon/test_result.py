@@ -15,6 +15,7 @@ from dist_addon.jobs import JobError
 from dist_addon.operators import running
 from dist_addon.worker.dist_engine.protocol import RequestError
 
+ODD = "Far less than the others: Cam1. Check the mask and the camera there."
 CORNERS = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]
 
 
@@ -44,7 +45,12 @@ def test_a_reconstruction_stands_in_the_scene(scene, rig, worker, prior, tmp_pat
     for loop, normal in zip(thing.data.loops, thing.data.corner_normals, strict=True):
         np.testing.assert_allclose(normal.vector, expected[loop.vertex_index], atol=1e-2)
     assert (thing["dist_scale"], thing["dist_device"], thing["dist_queries_march"]) == (1.5, "cpu", 5e9)
-    assert (thing["dist_iou_Cam0"], thing["dist_iou_Cam1"]) == (0.9, 0.8)
+    assert (thing["dist_iou_Cam0"], thing["dist_iou_Cam1"], thing["dist_disagree"]) == (0.9, 0.8, "Cam1")
+    values = np.array([point.value for point in thing.data.attributes["uncertainty"].data])
+    np.testing.assert_allclose(values, [0.01, 0.02, 0.03, 0.04])
+    # What is least sure is the brightest.
+    colours = np.array([point.color[:] for point in thing.data.color_attributes["uncertainty_color"].data])
+    assert colours.shape == (4, 4) and (np.diff(colours[:, :3] @ [0.21, 0.72, 0.07]) > 0).all()
 
     assert before == {name: scene.objects[name].matrix_world for name in before}
     assert not thing.select_get() and bpy.context.view_layer.objects.active is None
@@ -74,7 +80,7 @@ def test_refined_cameras_come_beside_the_old_ones(scene, rig, worker, prior, tmp
     assert camera.data.background_images[0].image == old.data.background_images[0].image
     assert old.matrix_world == before and not old.data.name.endswith("refined")
     assert running._made(SimpleNamespace(task="reconstruct"), [thing, *added]) == [
-        f"Added “{thing.name}”. Its outlines overlap the pictures' by 85 % (IoU).",
+        f"Added “{thing.name}”. Its outlines overlap the pictures' by 85 % (IoU). {ODD}",
         "Added 2 refined cameras, turned by up to 3.0° from where they were.",
     ]
 

@@ -14,10 +14,11 @@ from dist_engine.cameras import Cameras, Similarity, skew
 from dist_engine.decoder import Architecture, Decoder, Field
 from dist_engine.fitting import adam, levenberg_marquardt
 from dist_engine.fitting.fit import Fit, fit
-from dist_engine.fitting.observations import Observations, Outlines, Points, Sample, Sights
+from dist_engine.fitting.observations import INDEPENDENT, Observations, Outlines, Points, Sample, Sights
 from dist_engine.fitting.problem import Problem, Quadratic, State, Unknowns
 from dist_engine.prior import Prior
 from dist_engine.protocol import Request, View
+from dist_engine.reconstruct import disagreeing
 from dist_engine.tracing.march import march
 
 from blender_tests.engine.test_worker import PRIOR, SIZE, orbit, request, silhouettes
@@ -239,6 +240,34 @@ def test_both_solvers_descend_a_valley(solver: Callable[..., Iterator[tuple[torc
     costs = [cost for _, cost in path]
     assert costs == sorted(costs, reverse=True)
     assert torch.allclose(path[-1][0], goal, atol=0.01)
+
+
+def test_the_uncertainty_is_that_of_shapes_as_likely_as_the_fitted_one() -> None:
+    problem = Problem(small_prior(), Unknowns(), VIEWS, Counter())
+    state = some_state(problem)
+    generator = torch.Generator().manual_seed(0)
+    points = 0.3 * torch.randn(20, 3, dtype=torch.float64, generator=generator)
+    slant = torch.randn(LATENT + 7, LATENT + 7, dtype=torch.float64, generator=generator)
+    # So sure that f is linear in the unknowns.
+    model = Quadratic(0.0, slant[0], 1e4 * (slant @ slant.T + torch.eye(LATENT + 7)))
+    found = problem.variances(state, model, points)
+
+    covariance = np.linalg.inv(INDEPENDENT * model.curvature.numpy())
+    steps = np.random.default_rng(0).multivariate_normal(np.zeros(LATENT + 7), covariance, 4000)
+    world = state.place.to_world(points)
+    values = []
+    for step in torch.as_tensor(steps):
+        there = problem.moved(state, step)
+        values.append(problem.prior.decoder.field(problem.code(there))(there.place.to_object(world), "truth"))
+    field = problem.prior.decoder.field(problem.code(state))
+    spread = torch.stack(values).var(0) / field.jacobian(points, "truth").d_point.square().sum(1).clamp(min=0.01)
+    assert torch.allclose(found, spread, rtol=0.15)
+
+
+def test_a_wrong_mask_stands_out() -> None:
+    good = {f"camera {n}": 0.95 + 0.003 * (n % 4) for n in range(7)}
+    assert disagreeing(good) == [] and disagreeing({}) == []
+    assert disagreeing(good | {"wrong": 0.6, "poor": 0.93}) == ["wrong"]
 
 
 class Quiet:

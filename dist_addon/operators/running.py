@@ -225,7 +225,10 @@ def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
 def _overlap(thing: bpy.types.Object) -> str:
     """How well an imported shape fits its pictures, as a sentence."""
     iou = [value for name, value in thing.items() if name.startswith("dist_iou_")]
-    return f" Its outlines overlap the pictures' by {100 * sum(iou) / len(iou):.0f} % (IoU)." if iou else ""
+    text = f" Its outlines overlap the pictures' by {100 * sum(iou) / len(iou):.0f} % (IoU)." if iou else ""
+    if odd := thing.get("dist_disagree"):
+        text += f" Far less than the others: {odd}. Check the mask and the camera there."
+    return text
 
 
 def import_with_undo(folder: str, scene: bpy.types.Scene) -> list[bpy.types.Object]:

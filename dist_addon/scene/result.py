@@ -19,6 +19,9 @@ COLLECTION = "DIST Reconstructions"
 CODE, PRIOR, SCALE, RESOLUTION = "dist_code", "dist_prior", "dist_scale", "dist_resolution"
 # The code that the object had before `set_code` first changed it.
 FIRST_CODE = "dist_first_code"
+# A mesh's attribute: how sure the surface is, in Blender units; and from sure to unsure in linear colours (viridis).
+UNCERTAINTY = "uncertainty"
+RAMP = ((0.06, 0.0, 0.09, 1), (0.04, 0.08, 0.26, 1), (0.01, 0.28, 0.26, 1), (0.11, 0.58, 0.13, 1), (0.98, 0.8, 0.02, 1))
 # Of results that do not say.
 USUAL_RESOLUTION = 128
 
@@ -73,7 +76,8 @@ def add_cameras(result: Result, scene: bpy.types.Scene) -> list[bpy.types.Object
         named: bpy.types.Object | None = bpy.data.objects.get(view.name)
         old = named if named is not None and named.type == "CAMERA" else None
         camera = scene_cameras.add_camera(view, (data["width"], data["height"]), old, _collection(scene))
-        camera["dist_iou"] = result.report["iou"][view.name]
+        if view.name in result.report["iou"]:
+            camera["dist_iou"] = result.report["iou"][view.name]
         camera["dist_turned"], camera["dist_moved"] = data["turned"], data["moved"]
         added.append(camera)
     return added
@@ -193,12 +197,30 @@ def _fill(mesh: bpy.types.Mesh, result: Result) -> None:
     mesh.update(calc_edges=True)
     repaired = mesh.validate()
     mesh.shade_smooth()
-    if not repaired and normals.shape == vertices.shape and np.isfinite(normals).all():
-        mesh.normals_split_custom_set_from_vertices(normals.tolist())
+    if not repaired:
+        if normals.shape == vertices.shape and np.isfinite(normals).all():
+            mesh.normals_split_custom_set_from_vertices(normals.tolist())
+        if result.uncertainty is not None:
+            _show_uncertainty(mesh, np.asarray(result.uncertainty, np.float32))
     mesh.update()
     for key, name in ((CODE, "code"), (RESOLUTION, "resolution")):
         if name in result.report:
             _set_property(mesh, key, result.report[name])
+
+
+def _show_uncertainty(mesh: bpy.types.Mesh, deviations: np.ndarray) -> None:
+    """Keep deviations (N,) as an attribute, and as colours that the viewport shows: Shading > Color > Attribute."""
+    if deviations.shape != (len(mesh.vertices),) or not np.isfinite(deviations).all():
+        return
+    values: Any = mesh.attributes.new(UNCERTAINTY, "FLOAT", "POINT")
+    values.data.foreach_set("value", deviations)
+    # From the surest to all but the least sure twentieth.
+    low, high = np.quantile(deviations, [0.0, 0.95])
+    share = np.clip((deviations - low) / max(high - low, 1e-12), 0, 1)
+    stops = np.linspace(0, 1, len(RAMP))
+    colours = np.stack([np.interp(share, stops, np.array(RAMP)[:, channel]) for channel in range(4)], 1)
+    shown: Any = mesh.color_attributes.new(f"{UNCERTAINTY}_color", "FLOAT_COLOR", "POINT")
+    shown.data.foreach_set("color", colours.astype(np.float32).ravel())
 
 
 def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
@@ -211,7 +233,7 @@ def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
 
 
 def _set_property(thing: bpy.types.ID, name: str, value: Any) -> None:
-    """Keep numbers, texts and lists of numbers; a dictionary becomes one property an entry."""
+    """Keep numbers, texts and lists of them; a dictionary becomes one property an entry."""
     if isinstance(value, dict):
         for key, entry in value.items():
             _set_property(thing, f"{name}_{key}", entry)
@@ -220,3 +242,5 @@ def _set_property(thing: bpy.types.ID, name: str, value: Any) -> None:
         thing[name] = float(value) if type(value) is int and abs(value) > 2**31 - 1 else value
     elif isinstance(value, list) and value and all(isinstance(entry, (int, float)) for entry in value):
         thing[name] = [float(entry) for entry in value]
+    elif isinstance(value, list) and value and all(isinstance(entry, str) for entry in value):
+        thing[name] = ", ".join(value)

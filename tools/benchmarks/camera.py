@@ -72,7 +72,7 @@ def unknown(prior: Prior, seed: int) -> dict[str, Any]:
     random = np.random.default_rng(seed)
     wrong = [off(view, *NEAR, random) for view in scene.views]
     true, _ = scenes.run_fit(scene, scene.request(iterations=60))
-    before = Fit(true.code, true.place, Cameras.from_views(wrong, torch.device("cpu")), 0.0)
+    before = replace(true, cameras=Cameras.from_views(wrong, torch.device("cpu")))
     found, cost = scenes.run_fit(scene, scene.request(views=wrong, refine_cameras=True, iterations=60))
     was, now = errors(before, scene.views), errors(found, scene.views)
     return {

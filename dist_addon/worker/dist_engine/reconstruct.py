@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import igl
 import numpy as np
 import torch
 
@@ -21,7 +23,9 @@ from .tracing.march import march
 if TYPE_CHECKING:
     from .run import Reporter
 
-JUDGED_RAYS = 60_000
+JUDGED_RAYS, JUDGED_VERTICES = 60_000, 20_000
+# A view disagrees with the others where its overlap is below the median by so much, and by so many usual deviations.
+WORSE, DEVIATIONS = 0.05, 5.0
 
 
 def reconstruct(folder: Path, reporter: Reporter) -> None:
@@ -59,6 +63,7 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
 
     reporter.progress("judge", 0, 1, found.cost, None)
     iou = view_iou(field, observations, found)
+    uncertainty = found.place.scale * spread_out(found.variances, mesh.vertices).sqrt()
     clock.lap("judge")
 
     # The thing's own axes are the bounds' (right, back, up), whatever the prior's frame is.
@@ -69,8 +74,18 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
         normals=(mesh.normals @ axes).cpu().numpy(),
         rotation=(found.place.rotation @ axes).double().cpu().numpy(),
         translation=found.place.translation.double().cpu().numpy(),
+        uncertainty=uncertainty.cpu().numpy(),
         report=report(request, found, iou, counter, clock, device),
     ).save(folder)
+
+
+def spread_out(of: Callable[[torch.Tensor], torch.Tensor], vertices: torch.Tensor) -> torch.Tensor:
+    """What `of` says of some vertices (N, 3), at all of them: each takes it from the nearest."""
+    some = vertices[:: len(vertices) // JUDGED_VERTICES + 1]
+    each = np.arange(len(some), dtype=np.int64)[:, None]
+    points, targets = (part.double().cpu().numpy() for part in (vertices, some))
+    nearest = igl.point_mesh_squared_distance(points, targets, each)[1]
+    return of(some)[torch.as_tensor(nearest, device=vertices.device)]
 
 
 def view_iou(field: Field, observations: Observations, found: Fit) -> torch.Tensor:
@@ -95,16 +110,16 @@ def report(
 ) -> dict[str, object]:
     """The result's report, as `protocol.Result` describes it."""
     names = [view.name for view in request.views]
+    counts = request.mask_counts.tolist()
+    overlaps = {name: value for name, value, masked in zip(names, iou.tolist(), counts, strict=True) if masked}
     told: dict[str, object] = {
         "prior": request.prior,
         "scale": float(found.place.scale),
         "code": found.code.tolist(),
         "resolution": request.settings.mesh_resolution,
-        "iou": {
-            name: value
-            for name, value, masked in zip(names, iou.tolist(), request.mask_counts.tolist(), strict=True)
-            if masked
-        },
+        "iou": overlaps,
+        "disagree": disagreeing(overlaps),
+        "strangeness": found.strangeness,
         "loss": found.cost,
         "queries": dict(counter),
         "seconds": clock.seconds,
@@ -118,6 +133,16 @@ def report(
             for view, refined in zip(request.views, found.cameras.to_views(names), strict=True)
         ]
     return told
+
+
+def disagreeing(overlaps: dict[str, float]) -> list[str]:
+    """Views whose outline fits far worse than most others': their mask or their camera is likely wrong."""
+    if not overlaps:
+        return []
+    values = np.array(list(overlaps.values()))
+    middle = float(np.median(values))
+    usual = 1.4826 * float(np.median(np.abs(values - middle)))
+    return [name for name, value in overlaps.items() if middle - value > max(WORSE, DEVIATIONS * usual)]
 
 
 def moved(before: View, after: View) -> dict[str, float]:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,28 @@ SOLVERS = {"lm": levenberg_marquardt.minimise, "adam": adam.minimise}
 
 @dataclass(frozen=True)
 class Fit:
-    """What was found: the code (latent,), the object's place, the cameras and the last cost."""
+    """What was found.
+
+    Attributes
+    ----------
+    code : (latent,) tensor
+    place : Similarity
+        Of the object.
+    cameras : Cameras
+    cost : float
+    strangeness : float
+        How far the code is from the mean of the training codes: 1 is as far as these are.
+    variances : callable
+        From points (N, 3) of the surface in the object frame to how sure their places are: the variance (N,) across the
+        surface, in the object frame's units.
+    """
 
     code: Tensor
     place: Similarity
     cameras: Cameras
     cost: float
+    strangeness: float
+    variances: Callable[[Tensor], Tensor]
 
 
 def fit(
@@ -88,7 +105,10 @@ def fit(
             reporter.progress("fit", step_number + taken, settings.iterations, cost, left)
         step_number += steps
         total -= rays * (steps - taken)
-    return Fit(problem.code(state), state.place, state.cameras, cost)
+    model = _on_rays(problem, observations, rays)(state)
+    strangeness = float(state.whitened.square().mean().sqrt())
+    variances = partial(problem.variances, state, model)
+    return Fit(problem.code(state), state.place, state.cameras, cost, strangeness, variances)
 
 
 def _best_start(

@@ -189,6 +189,21 @@ class Problem:
             if len(sights.rays):
                 yield sights.weight, *self._clear(field, state, sights)
 
+    def variances(self, state: State, model: Quadratic, points: Tensor) -> Tensor:
+        """How sure the surface is at points (N, 3) of it: its variance across itself, in the object frame's units.
+
+        The inverse of the Gauss-Newton matrix is the unknowns' covariance, as far as the residuals' deviations are what
+        the observations' are. That of cameras counts in, where they are unknown.
+        """
+        # Only as many independent observations as there were weigh against the prior, which is in the matrix, too.
+        covariance = torch.linalg.pinv(INDEPENDENT * model.curvature, hermitian=True)
+        known = self.parts["place"].stop
+        at = self.prior.decoder.field(self.code(state), self.counter).jacobian(points, "uncertainty")
+        columns = torch.cat([points.new_zeros(len(points), 0), *self._object_columns(at, points)], 1)
+        # f changes by so much where the surface moves by one.
+        steep = at.d_point.square().sum(1).clamp(min=0.01)
+        return ((columns @ covariance[:known, :known]) * columns).sum(1) / steep
+
     def _silhouette(self, field: Field, state: State, outlines: Outlines) -> tuple[Tensor, Tensor]:
         """Rows for the rays on the wrong side of the outline (METHOD: differentiable silhouette).
 

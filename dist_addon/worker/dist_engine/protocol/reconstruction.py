@@ -232,9 +232,14 @@ class Result:
         From the decoder, unit length, in the thing's own frame.
     rotation, translation : (3, 3) and (3,) arrays
         The thing's frame to the world.
+    uncertainty : (N,) float32 array or None
+        Standard deviation of the surface across itself at each vertex, in Blender units, as far as the prior and the
+        observations tell.
     report : dict
         ``prior`` (what the user calls it), ``scale`` (Blender units that the prior's unit is long), ``code``,
-        ``resolution`` (of the mesh), ``iou`` (a number a view), ``loss``, ``queries`` (a number a purpose),
+        ``resolution`` (of the mesh), ``iou`` (a number a view with a mask), ``disagree`` (names of the views whose
+        outline fits far worse than the others'), ``strangeness`` (how far the code is from the mean of the training
+        codes: 1 is as far as these are), ``loss``, ``queries`` (a number a purpose),
         ``seconds`` (a number a stage), ``device``; and ``cameras`` where they were refined: a list of what
         `View.from_json` takes, with ``width`` and ``height`` of the pictures, and how far each was ``turned`` (degrees)
         and ``moved`` (Blender units).
@@ -246,11 +251,13 @@ class Result:
     rotation: np.ndarray
     translation: np.ndarray
     report: dict[str, Any]
+    uncertainty: np.ndarray | None = None
 
     def save(self, folder: Path) -> None:
         """Write the result; ``result.json`` comes last, so its presence means that all is there."""
-        for name in ("vertices", "faces", "normals"):
-            write_array(folder / f"{name}.npy", getattr(self, name))
+        for name in ("vertices", "faces", "normals", "uncertainty"):
+            if getattr(self, name) is not None:
+                write_array(folder / f"{name}.npy", getattr(self, name))
         write_json(
             folder / "result.json",
             {
@@ -258,6 +265,7 @@ class Result:
                 "rotation": self.rotation.tolist(),
                 "translation": self.translation.tolist(),
                 "report": self.report,
+                "has_uncertainty": self.uncertainty is not None,
             },
         )
 
@@ -271,6 +279,7 @@ class Result:
                 rotation=np.array(data["rotation"], float),
                 translation=np.array(data["translation"], float),
                 report=data["report"],
+                uncertainty=read_array(folder / "uncertainty.npy") if data["has_uncertainty"] else None,
             )
         except KeyError as error:
             raise RequestError(f"result.json in {folder} lacks {error}: run the job again.") from error
