@@ -187,7 +187,10 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
     )
     bounds: PointerProperty(
         name="Bounds",
-        description="An Empty whose box holds the thing: its Z is the thing's up, its -Y the thing's front",
+        description=(
+            "An Empty whose box holds the thing: its Z is the thing's up, its -Y the thing's front. Without, the masks "
+            "or the points tell where it stands, upright, and its front is sought"
+        ),
         type=bpy.types.Object,
         poll=_is_empty,
     )

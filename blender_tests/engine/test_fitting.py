@@ -16,9 +16,10 @@ from dist_engine.fitting import adam, levenberg_marquardt
 from dist_engine.fitting.fit import Fit, fit
 from dist_engine.fitting.observations import INDEPENDENT, Observations, Outlines, Points, Sample, Sights
 from dist_engine.fitting.problem import Problem, Quadratic, State, Unknowns
+from dist_engine.fitting.start import start_places
 from dist_engine.prior import Prior
-from dist_engine.protocol import Request, View
-from dist_engine.reconstruct import disagreeing
+from dist_engine.protocol import Request, RequestError, View
+from dist_engine.reconstruct import disagreeing, view_iou
 from dist_engine.tracing.march import march
 
 from blender_tests.engine.test_worker import PRIOR, SIZE, orbit, request, silhouettes
@@ -268,6 +269,30 @@ def test_a_wrong_mask_stands_out() -> None:
     good = {f"camera {n}": 0.95 + 0.003 * (n % 4) for n in range(7)}
     assert disagreeing(good) == [] and disagreeing({}) == []
     assert disagreeing(good | {"wrong": 0.6, "poor": 0.93}) == ["wrong"]
+
+
+def test_without_bounds_the_masks_tell_where_the_thing_is(tmp_path: Path) -> None:
+    prior = Prior.load(PRIOR)
+    views = orbit(6)
+    turn = torch.linalg.matrix_exp(skew(torch.tensor([0.0, 0.0, 2.0])))
+    place = Similarity(torch.tensor(0.9), turn, torch.tensor([0.2, -0.1, 0.1]))
+    masks = silhouettes(prior.codes[5], views, place)
+    job = replace(request(masks, views, iterations=20), bounds=None)
+    job.save(tmp_path)
+    job = Request.load(tmp_path)
+    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
+    centres = [there.translation for there in start_places(job, prior, observations)]
+    scales = [float(there.scale) for there in start_places(job, prior, observations)]
+    assert len(centres) == 8 and all(torch.dist(centre, place.translation) < 0.1 for centre in centres)
+    assert all(abs(scale / 0.9 - 1) < 0.25 for scale in scales)
+    found = fit(job, prior, observations, Counter(), tmp_path, Quiet())
+    iou = view_iou(prior.decoder.field(found.code), observations, found)
+    assert float(iou.mean()) > 0.85
+    with pytest.raises(RequestError, match="One view alone"):
+        replace(job, views=views[:1], masks=masks[:1]).check()
+    same = replace(job, views=[views[0], views[0]], masks=masks[[0, 0]])
+    with pytest.raises(RequestError, match="do not meet"):
+        start_places(same, prior, observations)
 
 
 class Quiet:

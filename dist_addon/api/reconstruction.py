@@ -21,7 +21,7 @@ from ..scene import images as scene_images
 from ..scene import result as scene_result
 from ..scene.placement import read_placement
 from ..scene.points import Points, read_points
-from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Bounds, Request, RequestError, Result, Settings, View
+from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
 from . import common
 
 Cameras = bpy.types.Collection | Iterable[bpy.types.Object]
@@ -57,7 +57,7 @@ class Reconstruction:
 
 def gather(
     cameras: Cameras | None,
-    bounds: bpy.types.Object | None,
+    bounds: bpy.types.Object | None = None,
     *,
     points: Points | None = None,
     prior: str | os.PathLike[str] = "table",
@@ -78,7 +78,8 @@ def gather(
     cameras : Collection or camera objects
         Each with a background image whose alpha shows the thing. None where there are points.
     bounds : Object
-        An Empty: the box that holds the thing, its +Z up, its -Y front. None where there is a start.
+        An Empty: the box that holds the thing, its +Z up, its -Y front. None: where the pictures' outlines or the
+        points tell, upright, with the front sought.
     points : Object or (N, 3) array, optional
         Points of the thing's surface: the vertices of a mesh, or places in the world.
     prior : str or path
@@ -120,11 +121,7 @@ def gather(
                 "another shape to start from."
             )
         placement = read_placement(start, file, depsgraph)
-    if bounds is None and placement is not None:
-        half_size = np.full(3, placement.scale * file.radius / 3**0.5)
-        box = Bounds(placement.translation, placement.rotation, half_size)
-    else:
-        box = scene_bounds.read_bounds(bounds, depsgraph)
+    box = None if bounds is None else scene_bounds.read_bounds(bounds, depsgraph)
     on_surface = None if points is None else read_points(points, depsgraph)
     # Cheap checks of every camera come before any picture is loaded.
     poses = [scene_cameras.world_to_camera(camera, depsgraph) for camera in found]
@@ -162,7 +159,7 @@ def gather(
 
 def start_reconstruction(
     cameras: Cameras | None,
-    bounds: bpy.types.Object | None,
+    bounds: bpy.types.Object | None = None,
     *,
     points: Points | None = None,
     prior: str | os.PathLike[str] = "table",
@@ -220,7 +217,7 @@ def start_reconstruction(
 
 def reconstruct(
     cameras: Cameras | None,
-    bounds: bpy.types.Object | None,
+    bounds: bpy.types.Object | None = None,
     *,
     points: Points | None = None,
     prior: str | os.PathLike[str] = "table",

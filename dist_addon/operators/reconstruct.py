@@ -27,8 +27,6 @@ class DIST_OT_reconstruct(running.JobOperator, bpy.types.Operator):
             return False
         if settings.cameras is None and settings.points is None:
             cls.poll_message_set("Choose a collection of cameras, or points, first")
-        elif settings.bounds is None and settings.start is None:
-            cls.poll_message_set("Choose an Empty as bounds first, or press Add Bounds")
         else:
             return True
         return False

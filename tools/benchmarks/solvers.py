@@ -13,7 +13,7 @@ import torch
 from dist_engine.fitting import adam, levenberg_marquardt
 from dist_engine.fitting.observations import Observations
 from dist_engine.fitting.problem import Problem, Quadratic, State, Unknowns
-from dist_engine.fitting.start import start_place, start_states
+from dist_engine.fitting.start import start_places, start_states
 from dist_engine.prior import Prior
 
 from . import scenes
@@ -96,9 +96,9 @@ def compare(scene: Scene, observed: str, near: str) -> dict[str, Any]:
 
 def start(problem: Problem, observations: Observations, prior: Prior, request: Any, near: str) -> State:
     """The training code that fits best as it is, or, far away, the mean of them all in a place that is off."""
-    place = start_place(request, prior, torch.device("cpu"))
+    places = start_places(request, prior, observations)
     if near == "near":
         observations.generator.manual_seed(1)
-        return start_states(problem, observations, place, 1)[0]
+        return start_states(problem, observations, places, 1)[0]
     step = torch.tensor([0.1, 0.1, -0.1, 0.1, 0.05, -0.05, 0.05])
-    return problem.start(prior.mean, place.moved(step), observations.cameras)
+    return problem.start(prior.mean, places[0].moved(step), observations.cameras)

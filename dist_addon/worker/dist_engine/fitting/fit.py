@@ -20,7 +20,7 @@ from ..protocol import Request
 from . import adam, levenberg_marquardt
 from .observations import Observations, Pick
 from .problem import Noise, Problem, Quadratic, State, Unknowns
-from .start import start_place, start_states
+from .start import start_places, start_states
 
 if TYPE_CHECKING:
     from ..run import Reporter
@@ -68,6 +68,11 @@ def fit(
     """Find the code and the place that explain the observations.
 
     Goes on from the checkpoint in `folder` where there is one, and writes it as it goes.
+
+    Raises
+    ------
+    RequestError
+        The views do not tell where the thing is, and nothing else does.
     """
     settings = request.settings
     unknowns = Unknowns(
@@ -83,12 +88,12 @@ def fit(
     checkpoint = folder / "checkpoint.safetensors"
     stage, state = _resume(checkpoint, observations.masks.device) if checkpoint.exists() else (0, None)
     if state is None:
-        place = start_place(request, prior, observations.masks.device)
+        places = start_places(request, prior, observations)
         if request.code is None:
-            state = _best_start(problem, observations, place, rays, reporter)
+            state = _best_start(problem, observations, places, rays, reporter)
         else:
             code = torch.as_tensor(request.code, dtype=torch.float32, device=observations.masks.device)
-            state = problem.start(code, place, observations.cameras)
+            state = problem.start(code, places[0], observations.cameras)
             if unknowns.cameras and not unknowns.shape and not unknowns.place:
                 state = _turn_cameras(problem, observations, state, reporter)
 
@@ -112,17 +117,18 @@ def fit(
 
 
 def _best_start(
-    problem: Problem, observations: Observations, place: Similarity, rays: int, reporter: Reporter
+    problem: Problem, observations: Observations, places: list[Similarity], rays: int, reporter: Reporter
 ) -> State:
     """A few steps from each of the likeliest starts; the best of where they end."""
-    reporter.progress("start", 0, STARTS, None, None)
-    states = start_states(problem, observations, place, STARTS)
+    count = STARTS if len(places) == 1 else 2 * STARTS
+    reporter.progress("start", 0, count, None, None)
+    states = start_states(problem, observations, places, count)
     evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]))
     ends: list[tuple[State, float]] = []
     for number, start in enumerate(states, 1):
         end = (start, 0.0)
         for end in levenberg_marquardt.minimise(problem.moved, start, evaluate, START_STEPS):
-            reporter.progress("start", number - 1, STARTS, end[1], None)
+            reporter.progress("start", number - 1, count, end[1], None)
         ends.append(end)
     return min(ends, key=lambda end: end[1])[0]
 

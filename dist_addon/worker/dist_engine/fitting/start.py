@@ -1,34 +1,98 @@
-"""Where a fit starts: the thing's place from its bounds, and training codes that explain the masks."""
+"""Where a fit starts: the thing's place, from its bounds or from the masks, and training codes that explain them."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..cameras import Similarity
 from ..prior import Prior
-from ..protocol import Placement, Request
+from ..protocol import Placement, Request, RequestError
 from .observations import Observations
 from .problem import Problem, State
 
 CANDIDATES = 120
 RAYS = 300
+# Turns about the world's up that are tried where nothing says where the thing's front is, and so many more candidates.
+TURNS, MORE = 8, 2
 
 
-def start_place(request: Request, prior: Prior, device: torch.device) -> Similarity:
-    """Where the request says; or its bounds: their up and front, and the prior's unit sphere around the box."""
+def start_places(request: Request, prior: Prior, observations: Observations) -> list[Similarity]:
+    """Where the request says; or its bounds, with the prior's unit sphere around the box; or else several turns.
+
+    Without bounds the thing is taken to stand upright, where the masks' middles meet or among the points.
+
+    Raises
+    ------
+    RequestError
+        The views do not tell where the thing is.
+    """
     bounds = request.bounds
-    around = Placement(float(np.linalg.norm(bounds.half_size)) / prior.radius, bounds.rotation, bounds.center)
-    return Similarity.from_placement(request.placement or around, prior.axes(), device)
+    if request.placement is not None:
+        places = [request.placement]
+    elif bounds is not None:
+        reach = float(np.linalg.norm(bounds.half_size))
+        places = [Placement(reach / prior.radius, bounds.rotation, bounds.center)]
+    else:
+        points = observations.points.double().cpu().numpy()
+        centre, reach = _among(points) if len(points) else _where_cones_meet(request)
+        angles = 2 * np.pi * np.arange(TURNS) / TURNS
+        turns = [np.array([[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]]) for a in angles]
+        places = [Placement(reach / prior.radius, turn, centre) for turn in turns]
+    return [Similarity.from_placement(place, prior.axes(), observations.masks.device) for place in places]
 
 
-def start_states(problem: Problem, observations: Observations, place: Similarity, count: int) -> list[State]:
+def _among(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Middle (3,) of points (P, 3), and how far they reach from it."""
+    centre = (points.min(0) + points.max(0)) / 2
+    reach = float(np.linalg.norm(points - centre, axis=1).max())
+    if reach == 0:
+        raise RequestError("The points are all at one place, so they do not tell how large the thing is: add bounds.")
+    return centre, reach
+
+
+def _where_cones_meet(request: Request) -> tuple[np.ndarray, float]:
+    """The point (3,) nearest to the lines of sight through the masks' middles, and how far the masks reach from it."""
+    chosen = [index for index, counts in enumerate(request.mask_counts) if counts]
+    origins, directions, corners = [], [], []
+    for index in chosen:
+        view = request.views[index]
+        rotation, translation = view.world_to_camera[:, :3], view.world_to_camera[:, 3]
+        y, x = np.nonzero(request.masks[index] >= 128)
+        pixels = np.column_stack([x, y]) + 0.5
+        middle = (pixels.min(0) + pixels.max(0)) / 2
+        seen = np.linalg.solve(view.K, [*middle, 1.0])
+        directions.append(rotation.T @ seen / np.linalg.norm(seen))
+        origins.append(-rotation.T @ translation)
+        corners.append(float(np.linalg.norm((pixels - middle) / np.diag(view.K)[:2], axis=1).max()))
+    lines, starts = np.array(directions), np.array(origins)
+    across = np.eye(3) - lines[:, :, None] * lines[:, None, :]
+    normal = across.sum(0)
+    parallel = np.linalg.eigvalsh(normal)[0] < 1e-3
+    centre = np.zeros(3) if parallel else np.linalg.solve(normal, np.einsum("nij,nj->i", across, starts))
+    views = [request.views[index].world_to_camera for index in chosen]
+    depths = np.array([view[2, :3] @ centre + view[2, 3] for view in views])
+    if parallel or (depths <= 0).any():
+        raise RequestError(
+            "The lines of sight through the masks do not meet before the cameras, so they do not tell where the thing "
+            "is: add bounds, or check the cameras."
+        )
+    return centre, float((depths * corners).max())
+
+
+def start_states(problem: Problem, observations: Observations, places: list[Similarity], count: int) -> list[State]:
     """The mean and those of the training codes that fit best as they are, the best first: `count` of them."""
     prior = problem.prior
-    stride = max(1, len(prior.codes) // CANDIDATES)
+    each = CANDIDATES if len(places) == 1 else MORE * CANDIDATES // len(places)
+    stride = max(1, len(prior.codes) // each)
     codes: list[Tensor] = [prior.mean, *prior.codes[::stride]]
-    states = [problem.start(code, place, observations.cameras) for code in codes]
-    sample = observations.sample(observations.draw(RAYS), observations.cameras, place)
-    costs = [problem.evaluate(state, sample).cost for state in states]
+    pick = observations.draw(RAYS)
+    states, costs = [], []
+    for place in places:
+        sample = observations.sample(pick, observations.cameras, place)
+        for code in codes:
+            states.append(problem.start(code, place, observations.cameras))
+            costs.append(problem.evaluate(states[-1], sample).cost)
     return [states[index] for index in sorted(range(len(states)), key=costs.__getitem__)[:count]]

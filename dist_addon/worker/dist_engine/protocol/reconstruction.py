@@ -90,19 +90,20 @@ class Request:
         Points of the thing's surface in the world.
     sights : (P, V) bool array or None
         Which views see which of the points: nothing of the thing is before a point that is seen.
-    bounds : Bounds
+    bounds : Bounds or None
+        Roughly where the thing stands; None: where the masks' middles meet, or among the points, with the world's up.
     settings : Settings
     prior : str
         What the user calls the prior: for the report; the file beside the request is what counts.
     code : (latent,) array or None
         The shape to start from; where there is none, it is sought among the prior's.
     placement : Placement or None
-        Where to start; where there is none, the prior's unit sphere surrounds the bounds.
+        Where to start; counts instead of the bounds.
     """
 
     views: list[View]
     masks: np.ndarray
-    bounds: Bounds
+    bounds: Bounds | None
     settings: Settings = field(default_factory=Settings)
     masked: np.ndarray | None = None
     depths: np.ndarray | None = None
@@ -137,9 +138,12 @@ class Request:
                 or (self.sights is not None and self.sights[:, index].any())
             ):
                 raise RequestError(f"View “{view.name}” has no mask, no depth and sees no point. Leave it out.")
-        size = np.asarray(self.bounds.half_size)
-        if not (np.isfinite(size).all() and (size > 0).all()):
-            raise RequestError("The bounds have no size: scale the bounds Empty so that it holds the thing.")
+        if self.bounds is not None:
+            size = np.asarray(self.bounds.half_size)
+            if not (np.isfinite(size).all() and (size > 0).all()):
+                raise RequestError("The bounds have no size: scale the bounds Empty so that it holds the thing.")
+        elif self.placement is None and self.points is None and self.mask_counts.sum() < 2:
+            raise RequestError("One view alone does not tell how far the thing is: add bounds, or another camera.")
         if self.code is None and not self.settings.refine_shape:
             raise RequestError(
                 "The shape is to stay as it is, but none is given: choose one, or have the shape fitted."
@@ -180,7 +184,7 @@ class Request:
                 "task": RECONSTRUCT,
                 "prior": self.prior,
                 "views": [view.to_json() for view in self.views],
-                "bounds": {k: np.asarray(v).tolist() for k, v in vars(self.bounds).items()},
+                "bounds": self.bounds and {k: np.asarray(v).tolist() for k, v in vars(self.bounds).items()},
                 "settings": asdict(self.settings),
                 "arrays": sorted(arrays),
                 "placement": None if self.placement is None else self.placement.to_json(),
@@ -208,7 +212,7 @@ class Request:
                 **{name: read_array(folder / f"{name}.npy") for name in ARRAYS if name in data["arrays"]},
                 views=[View.from_json(view) for view in data["views"]],
                 placement=None if placement is None else Placement.from_json(placement),
-                bounds=Bounds(**{k: np.array(v, float) for k, v in data["bounds"].items()}),
+                bounds=data["bounds"] and Bounds(**{k: np.array(v, float) for k, v in data["bounds"].items()}),
                 settings=Settings(**data["settings"]),
                 prior=data["prior"],
             )
