@@ -61,7 +61,6 @@ def test_axes_and_deviations_are_those_of_the_codes():
     np.testing.assert_allclose(found.deviations, [3, 2, 1, 0.5], rtol=0.05)
     np.testing.assert_allclose(np.abs(found.axes @ turn.T), np.eye(4, 5), atol=0.05)
     assert (found.axes[np.arange(4), np.abs(found.axes).argmax(1)] > 0).all()
-    assert found.reach == pytest.approx(math.sqrt(3.36), rel=0.05)  # the median of chi with 4 degrees of freedom
     code = codes[0]
     moved = found.moved(code, 1, 1.5)
     step = (1.5 - found.values(code, 4)[1]) * found.deviations[1]
@@ -69,10 +68,15 @@ def test_axes_and_deviations_are_those_of_the_codes():
     np.testing.assert_allclose(found.values(moved, 4)[[0, 2, 3]], found.values(code, 4)[[0, 2, 3]], atol=1e-12)
 
 
-def test_draws_are_as_far_out_as_the_spread_says():
+def test_draws_are_between_training_codes_that_are_near():
     found = space()
-    far = [np.linalg.norm(found.values(found.sample(seed, 1.0), 64)) for seed in range(50)]
-    assert max(far) <= found.reach + 1e-6 and min(far) > 0.7 * found.reach
+    whitened = (found.codes - found.mean) @ found.axes.T / found.deviations
+    for seed in range(20):
+        drawn = found.values(found.sample(seed, 1.0), 64)
+        distances = np.sort(np.linalg.norm(whitened - drawn, axis=1))
+        # At most half way to a neighbour, and no training code itself.
+        apart = np.median(np.linalg.norm(whitened[0] - whitened, axis=1))
+        assert 1e-9 < distances[0] < 0.5 * apart
     np.testing.assert_array_equal(found.sample(5), found.sample(5))
     np.testing.assert_allclose(found.sample(5, 0.5) - found.mean, (found.sample(5, 1.0) - found.mean) / 2, atol=1e-12)
     np.testing.assert_array_equal(found.sample(5, 0), found.mean)

@@ -8,13 +8,15 @@ import numpy as np
 
 # An axis along which the codes spread less than this share of the widest one says nothing.
 FLAT = 1e-5
-# How far a draw is from the mean by default: with all of the training codes' spread, thin parts break more often.
-SPREAD = 0.75
+# How far a draw is from the mean by default: as far as the training codes.
+SPREAD = 1.0
+# A draw is between a training code and one of so many nearest ones: between very different shapes, parts fall apart.
+NEAREST = 8
 
 
 @dataclass(frozen=True)
 class CodeSpace:
-    """The Gaussian of the training codes.
+    """The training codes and their Gaussian.
 
     Attributes
     ----------
@@ -23,14 +25,13 @@ class CodeSpace:
         Orthonormal rows, the widest first; each points to where its largest entry is positive.
     deviations : (K,) array
         Standard deviations along the axes. K is smaller than latent where the codes fill fewer dimensions.
-    reach : float
-        The median of the training codes' distances to their mean, in standard deviations (Mahalanobis).
+    codes : (N, latent) array
     """
 
     mean: np.ndarray
     axes: np.ndarray
     deviations: np.ndarray
-    reach: float
+    codes: np.ndarray
 
     @staticmethod
     def of(codes: np.ndarray) -> CodeSpace:
@@ -45,8 +46,7 @@ class CodeSpace:
         # An axis' direction is arbitrary: the same on every machine.
         largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1, keepdims=True), axis=1)
         axes = axes * np.sign(largest)
-        lengths = np.linalg.norm(centred @ axes.T / deviations, axis=1)
-        return CodeSpace(mean, axes, deviations, float(np.median(lengths)))
+        return CodeSpace(mean, axes, deviations, codes)
 
     def values(self, code: np.ndarray, count: int) -> np.ndarray:
         """Where a code is along the first `count` axes, in standard deviations; fewer where there are fewer."""
@@ -58,10 +58,10 @@ class CodeSpace:
         return code + step * self.deviations[axis] * self.axes[axis]
 
     def sample(self, seed: int, spread: float = SPREAD) -> np.ndarray:
-        """Draw a code (latent,) from the Gaussian, with `spread` times its deviations.
-
-        A draw is as far from the mean as half of the training codes are, at most: farther out, shapes fall apart.
-        """
-        draw = np.random.default_rng(seed).standard_normal(len(self.deviations))
-        draw *= spread * min(1.0, self.reach / max(float(np.linalg.norm(draw)), 1e-12))
-        return self.mean + draw * self.deviations @ self.axes
+        """Draw a code (latent,): a blend of a training code with a near one, `spread` times as far from the mean."""
+        random = np.random.default_rng(seed)
+        one = self.codes[random.integers(len(self.codes))]
+        distances = np.linalg.norm((self.codes - one) @ self.axes.T / self.deviations, axis=1)
+        near = np.argsort(distances, kind="stable")[1 : NEAREST + 1]
+        other = self.codes[random.choice(near)] if len(near) else one
+        return self.mean + spread * (one + random.uniform(0, 0.5) * (other - one) - self.mean)

@@ -117,7 +117,7 @@ def train(
     start : Decoder and (K, latent) tensor, optional
         Of the same architecture, trained on other shapes: the weights are the first, and codes are drawn about the
         mean of these. What was learnt of edges and thin parts holds for other shapes too: after 2,500 steps, chairs
-        that came from tables had a fifth less error.
+        that came from tables had a fifth less error. As many codes as shapes are the first themselves.
 
     Returns
     -------
@@ -138,7 +138,8 @@ def train(
     codes = torch.randn(len(points), architecture.latent, generator=generator) * architecture.latent**-0.5
     if start is not None:
         decoder.load_state_dict(start[0].state_dict())
-        codes = start[1].mean(0) + 0.5 * start[1].std(0) * codes * architecture.latent**0.5
+        same = len(start[1]) == len(points)
+        codes = start[1].clone() if same else start[1].mean(0) + start[1].std(0) * codes * architecture.latent**0.5 / 2
     decoder, codes = decoder.to(device), codes.to(device).requires_grad_()
     unknowns = {**dict(decoder.named_parameters()), "codes": codes}
     optimiser = torch.optim.Adam(
