@@ -128,7 +128,7 @@ def test_cameras_that_are_a_little_off_are_found_again(tmp_path: Path) -> None:
     masks = silhouettes(prior.codes[5], views, Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3)))
     random = np.random.default_rng(0)
     wrong = [nudged(view, random) for view in views]
-    job = request(masks, wrong, iterations=60, refine_cameras=True)
+    job = request(masks, wrong, iterations=30, refine_cameras=True)
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
     found = fit(job, prior, observations, Counter(), tmp_path, Quiet())
     before, after = (

@@ -27,15 +27,16 @@ from .observations import BESIDE, INDEPENDENT, Outlines, Sample, Sights
 UNIT = 0.05
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
 SIGHT_MARGIN = 3.0
-# A ray outside the mask needs to be as far from the surface as the mask is, but no farther than this (in the
-# object's radius); and only this share of it, since f is no exact distance and a fit must be content with the truth.
-# Beside the mask it must be neither nearer nor farther, which draws the outline to the mask's edge from both sides.
+# A ray outside the mask needs to be as far from the surface as the mask is, but no farther than this (in the object's
+# radius). Before a known thing, only this share of it, since f is no exact distance and a camera must be content with
+# the truth; and beside the mask neither nearer nor farther, which draws the outline to its edge from both sides. While
+# the shape is sought, that would draw wrong parts to the edge.
 FARTHEST, SLACK = 0.1, 0.7
 # How much the spread of the training codes holds the code: as so many rays that are one unit wrong, of each ray.
 PRIOR_WEIGHT = 0.005
 # How much cameras are held where they were: as the code is, for each of their unknowns. Without it, all of them could
 # move together against the place.
-CAMERA_WEIGHT = 1e-6
+CAMERA_WEIGHT = 1e-4
 # Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
 DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 
@@ -115,6 +116,9 @@ class Problem:
         self.spread = torch.linalg.inv(prior.precision_root())
         self.unknowns = unknowns
         self.counter = counter
+        # Before a known thing in a known place nothing can make up for a camera: it may come from far.
+        self.known = not (unknowns.shape or unknowns.place)
+        self.camera_weight = 0.0 if self.known else CAMERA_WEIGHT
         sizes = {
             "code": len(prior.mean) * unknowns.shape,
             "place": 7 * unknowns.place,
@@ -167,8 +171,8 @@ class Problem:
             curvature += share * (weighted.T @ jacobian)
         for part, weight, value in (
             ("code", PRIOR_WEIGHT / len(state.whitened), state.whitened),
-            ("cameras", CAMERA_WEIGHT, state.strayed[:-1]),
-            ("focal", CAMERA_WEIGHT, state.strayed[-1:]),
+            ("cameras", self.camera_weight, state.strayed[:-1]),
+            ("focal", self.camera_weight, state.strayed[-1:]),
         ):
             where = self.parts[part]
             if where.start < where.stop:
@@ -219,8 +223,8 @@ class Problem:
         nearest[extra] = deepest(field, rays[extra], nearest[extra], rays.far[extra])
         value[trace.hit] = 0.0
         pixel = rays.pixel * nearest * rays.cosine
-        beside = ~outlines.inside & (outlines.outside_by <= BESIDE)
-        share = torch.where(beside, 1.0, SLACK)
+        beside = self.known & ~outlines.inside & (outlines.outside_by <= BESIDE)
+        share = torch.where(beside, 1.0, SLACK) if self.known else 1.0
         wanted = (share * outlines.outside_by * pixel).clamp(max=FARTHEST)
         wrong = (beside | torch.where(outlines.inside, value > 0, value < wanted)).nonzero()[:, 0]
         noise = self.noise.mask * pixel[wrong]
