@@ -55,8 +55,8 @@ def test_shapes_are_made_and_more_while_the_worker_stays(tmp_path: Path, start) 
     assert second.report["scale"] == 2 and second.report["resolution"] == 32 and second.report["queries"]["mesh"] > 0
     field = Prior.load(PRIOR).decoder.field(torch.tensor(first.report["code"], dtype=torch.float32))
     off = field(torch.as_tensor(first.vertices), "check").abs()
-    # A cell is 1 / 16.
-    assert off.mean() < 1e-3 and off.max() < 1 / 32
+    # A cell is 1 / 16, and a corner within it bends f.
+    assert off.mean() < 1 / 200 and off.max() < 1 / 32
 
     # Many at once: only the newest has to be made, and it is the last to be told of.
     for serial in range(10, 20):

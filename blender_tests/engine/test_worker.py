@@ -121,7 +121,7 @@ def test_a_shape_is_found_from_its_silhouettes(job: Path, start) -> None:
     assert 0.2 < result.report["strangeness"] < 3 and result.report["disagree"] == []
     # Surer than what the prior's shapes differ by, and nowhere quite sure.
     assert result.uncertainty.shape == (len(result.vertices),)
-    assert (result.uncertainty > 0).all() and np.median(result.uncertainty) < 0.03
+    assert (result.uncertainty > 0).all() and np.median(result.uncertainty) < 0.06
     # The mesh, put back into the world, stands where the masks saw the thing.
     world = result.vertices @ result.rotation.T + result.translation
     loaded = Request.load(job)
