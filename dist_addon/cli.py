@@ -128,7 +128,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
         prior=options.prior or chosen.prior,
         start=start,
         quality=options.quality or chosen.quality,
-        refine_shape=start is None or (chosen.refine_shape and not options.keep_shape),
+        refine_shape=(start is None or chosen.refine_shape) and not options.keep_shape,
         refine_placement=chosen.refine_placement,
         refine_cameras=options.refine_cameras or chosen.refine_cameras,
         refine_focal_length=options.refine_focal_length or chosen.refine_focal_length,

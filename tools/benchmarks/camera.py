@@ -14,6 +14,7 @@ from dist_engine.prior import Prior
 from dist_engine.protocol import View
 
 from . import scenes
+from .priors import UNSEEN
 
 VIEWS = 8
 # Pixels along the side of a known shape's picture.
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
     rows: list[dict[str, Any]] = []
     for prior in scenes.classes_of(options):
-        for seed in range(scenes.UNSEEN, scenes.UNSEEN + options.instances):
+        for seed in range(UNSEEN, UNSEEN + options.instances):
             for trial in range(options.trials):
                 rows.append(known(prior, seed, trial))
                 print(scenes.line(rows[-1]), flush=True)

@@ -25,13 +25,12 @@ from dist_engine.tracing.picture import Picture
 from dist_engine.training.sampling import normalisation, sample_surface
 from generators import GENERATORS
 
+from .feedforward import CACHE
+from .priors import PRIORS
 from .truth import truth
 
-ROOT = Path(__file__).resolve().parents[2]
-PRIORS = ROOT / "dist_addon" / "priors"
-CACHE = ROOT / ".cache" / "truth"
-# Seeds from here on are never trained on; what baselines are tuned on comes from the second.
-UNSEEN, TUNING = 20_000, 30_000
+# Baselines are tuned on seeds from here on.
+TUNING = 30_000
 # Pixels along a picture's side, and the object's distance: the unit sphere fills most of it.
 SIZE, DISTANCE, FOCAL = 128, 3.0, 1.4
 SURFACE_POINTS, RESOLUTION = 30_000, 128

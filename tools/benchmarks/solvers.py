@@ -17,6 +17,7 @@ from dist_engine.fitting.start import start_places, start_states
 from dist_engine.prior import Prior
 
 from . import scenes
+from .priors import UNSEEN
 from .scenes import Scene
 
 OBSERVED = ("silhouettes", "depth", "both")
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     adam.RATE = options.rate
     rows: list[dict[str, Any]] = []
     for prior in scenes.classes_of(options):
-        for seed in range(scenes.UNSEEN, scenes.UNSEEN + options.instances):
+        for seed in range(UNSEEN, UNSEEN + options.instances):
             scene = scenes.unseen_scene(prior, seed, VIEWS)
             for observed, near in product(OBSERVED, STARTS):
                 row = {"name": scene.name, "observed": observed, "start": near} | compare(scene, observed, near)
@@ -72,11 +73,11 @@ def compare(scene: Scene, observed: str, near: str) -> dict[str, Any]:
         def evaluate(state: State, problem: Problem = problem) -> Quadratic:
             return problem.evaluate(state, observations.sample(pick, state.cameras, state.place))
 
-        began, path, last = time.monotonic(), [], first
+        began, path, end = time.monotonic(), [], first
         for state, cost in solver(problem.moved, first, evaluate, steps):
             path.append((cost, time.monotonic() - began, sum(counter.values())))
-            last = state
-        paths[name] = path, scenes.chamfer(scene, problem.code(last), last.place)
+            end = state
+        paths[name] = path, scenes.chamfer(scene, problem.code(end), end.place)
     (gone, chamfer_adam), (path, chamfer_lm) = paths["adam"], paths["lm"]
     goal, seconds, queries = gone[-1]
     there = next((index for index, (cost, *_) in enumerate(path) if cost <= goal), None)
