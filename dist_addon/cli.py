@@ -114,28 +114,15 @@ def main(arguments: list[str]) -> int:
 
 def _reconstruct(options: argparse.Namespace) -> int:
     scene = bpy.context.scene
-    chosen = properties.of(scene)
-    cameras = chosen.cameras
-    if options.cameras is not None and (cameras := bpy.data.collections.get(options.cameras)) is None:
-        raise RequestError(f"The file has no collection “{options.cameras}”.")
-    bounds, points, start = (
-        _object(getattr(options, name)) or getattr(chosen, name) for name in ("bounds", "points", "start")
-    )
-    found = api.reconstruct(
-        cameras,
-        bounds,
-        points=points,
-        prior=options.prior or chosen.prior,
-        start=start,
-        quality=options.quality or chosen.quality,
-        refine_shape=(start is None or chosen.refine_shape) and not options.keep_shape,
-        refine_placement=chosen.refine_placement,
-        refine_cameras=options.refine_cameras or chosen.refine_cameras,
-        refine_focal_length=options.refine_focal_length or chosen.refine_focal_length,
-        scene=scene,
-        folder=options.job,
-        progress=_show,
-    )
+    inputs = properties.inputs(scene)
+    given = {
+        "cameras": _named("collection", options.cameras),
+        **{name: _named("object", getattr(options, name)) for name in ("bounds", "points", "start")},
+        **{name: getattr(options, name) for name in ("prior", "quality", "refine_cameras", "refine_focal_length")},
+    }
+    inputs |= {name: value for name, value in given.items() if value}
+    inputs["refine_shape"] &= not options.keep_shape
+    found = api.reconstruct(**inputs, folder=options.job, progress=_show)
     print(f"Added “{found.object.name}”; the job is in {found.folder}", file=sys.stderr)
     _write_report(options.json, found.report)
     if options.out:
@@ -143,20 +130,19 @@ def _reconstruct(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _object(name: str | None) -> bpy.types.Object | None:
-    """The object of that name, if one is given."""
-    if name is not None and bpy.data.objects.get(name) is None:
-        raise RequestError(f"The file has no object “{name}”.")
-    return None if name is None else bpy.data.objects.get(name)
+def _named(kind: str, name: str | None) -> Any:
+    """The thing of a kind, such as an object, that the file has under that name; None where no name is given."""
+    found = None if name is None else getattr(bpy.data, f"{kind}s").get(name)
+    if name is not None and found is None:
+        raise RequestError(f"The file has no {kind} “{name}”.")
+    return found
 
 
 def _render(options: argparse.Namespace) -> int:
     scene = bpy.context.scene
     chosen = properties.of(scene)
-    camera: Any = None
+    camera = _named("object", options.camera)
     code, placement, prior = options.code, chosen.bounds, options.prior
-    if options.camera is not None and (camera := bpy.data.objects.get(options.camera)) is None:
-        raise RequestError(f"The file has no object “{options.camera}”.")
     if code.isdigit():
         code = int(code)
     elif code != "mean":
@@ -214,9 +200,7 @@ _WRITERS: dict[str, Callable[[str], Any]] = {
 
 
 def _train(options: argparse.Namespace) -> int:
-    source: Any = options.folder
-    if options.collection is not None and (source := bpy.data.collections.get(options.collection)) is None:
-        raise RequestError(f"The file has no collection “{options.collection}”.")
+    source = _named("collection", options.collection) or options.folder
     made = api.train_prior(
         source,
         options.name,

@@ -255,6 +255,17 @@ def of(scene: bpy.types.Scene | None) -> DIST_SceneProperties:
     return scene.dist  # type: ignore[attr-defined]
 
 
+def inputs(scene: bpy.types.Scene) -> dict[str, Any]:
+    """Return what a scene has chosen for a reconstruction: the arguments of `api.reconstruct`."""
+    chosen = of(scene)
+    names = [
+        *("cameras", "bounds", "points", "prior", "start", "quality"),
+        *("refine_placement", "refine_cameras", "refine_focal_length"),
+    ]
+    keeps_shape = chosen.start is not None and not chosen.refine_shape
+    return {name: getattr(chosen, name) for name in names} | {"refine_shape": not keeps_shape, "scene": scene}
+
+
 def attach() -> None:
     """Give every scene and every object the properties, as ``scene.dist`` and ``object.dist``."""
     bpy.types.Scene.dist = PointerProperty(type=DIST_SceneProperties)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ from ..prior_files import Prior, find_prior, priors
 from .common import evaluate, jobs_folder, new_job_folder, task_of
 from .reconstruction import (
     QUALITIES,
+    Inputs,
     Reconstruction,
     add_bounds,
     gather,
@@ -30,6 +31,7 @@ from .training import Training, add_prior, import_prior, start_import, start_tra
 __all__ = [
     "QUALITIES",
     "SPREAD",
+    "Inputs",
     "Prior",
     "Reconstruction",
     "Rendering",

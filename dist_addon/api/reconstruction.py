@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import bpy
 import numpy as np
@@ -53,6 +53,22 @@ class Reconstruction:
     cameras: list[bpy.types.Object]
     report: dict[str, Any]
     folder: Path
+
+
+class Inputs(TypedDict, total=False):
+    """What `gather` takes by name, and explains: everything but the cameras and the bounds."""
+
+    points: Points | None
+    prior: str | os.PathLike[str]
+    start: bpy.types.Object | None
+    quality: str
+    refine_shape: bool
+    refine_placement: bool
+    refine_cameras: bool
+    refine_focal_length: bool
+    seed: int
+    settings: Settings | None
+    scene: bpy.types.Scene | None
 
 
 def gather(
@@ -161,26 +177,15 @@ def start_reconstruction(
     cameras: Cameras | None,
     bounds: bpy.types.Object | None = None,
     *,
-    points: Points | None = None,
-    prior: str | os.PathLike[str] = "table",
-    start: bpy.types.Object | None = None,
-    quality: str = "normal",
-    refine_shape: bool = True,
-    refine_placement: bool = True,
-    refine_cameras: bool = False,
-    refine_focal_length: bool = False,
-    seed: int = 0,
-    settings: Settings | None = None,
-    scene: bpy.types.Scene | None = None,
     folder: str | os.PathLike[str] | None = None,
     worker_folder: Path = WORKER_FOLDER,
+    **inputs: Unpack[Inputs],
 ) -> Job:
     """Check the scene, write a request and start a worker on it; returns at once.
 
     Parameters
     ----------
-    cameras, bounds, points, prior, start, quality, refine_shape, refine_placement, refine_cameras, \
-    refine_focal_length, seed, settings, scene
+    cameras, bounds, **inputs
         See `gather`.
     folder : path, optional
         The job's folder, made where it is missing; a new one by default.
@@ -197,76 +202,38 @@ def start_reconstruction(
     RequestError
         Something is missing or unfit. JobError, a kind of it: no Python can run the worker.
     """
-    request = gather(
-        cameras,
-        bounds,
-        points=points,
-        prior=prior,
-        start=start,
-        quality=quality,
-        refine_shape=refine_shape,
-        refine_placement=refine_placement,
-        refine_cameras=refine_cameras,
-        refine_focal_length=refine_focal_length,
-        seed=seed,
-        settings=settings,
-        scene=scene,
-    )
-    return common.start(request, folder, worker_folder, prior=find_prior(prior))
+    request = gather(cameras, bounds, **inputs)
+    return common.start(request, folder, worker_folder, prior=find_prior(request.prior))
 
 
 def reconstruct(
     cameras: Cameras | None,
     bounds: bpy.types.Object | None = None,
     *,
-    points: Points | None = None,
-    prior: str | os.PathLike[str] = "table",
-    start: bpy.types.Object | None = None,
-    quality: str = "normal",
-    refine_shape: bool = True,
-    refine_placement: bool = True,
-    refine_cameras: bool = False,
-    refine_focal_length: bool = False,
-    seed: int = 0,
-    settings: Settings | None = None,
-    scene: bpy.types.Scene | None = None,
     folder: str | os.PathLike[str] | None = None,
     worker_folder: Path = WORKER_FOLDER,
     progress: Callable[[Progress], None] | None = None,
+    **inputs: Unpack[Inputs],
 ) -> Reconstruction:
     """Reconstruct a shape and add it to the scene; returns when it is there.
 
     Parameters
     ----------
+    cameras, bounds, **inputs
+        See `gather`.
+    folder, worker_folder
+        See `start_reconstruction`.
     progress : callable, optional
         Called with the job's `Progress` after each event. An exception in it cancels the job.
-
-    Others are those of `start_reconstruction`.
 
     Raises
     ------
     RequestError
         Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
     """
-    job = start_reconstruction(
-        cameras,
-        bounds,
-        points=points,
-        prior=prior,
-        start=start,
-        quality=quality,
-        refine_shape=refine_shape,
-        refine_placement=refine_placement,
-        refine_cameras=refine_cameras,
-        refine_focal_length=refine_focal_length,
-        seed=seed,
-        settings=settings,
-        scene=scene,
-        folder=folder,
-        worker_folder=worker_folder,
-    )
+    job = start_reconstruction(cameras, bounds, folder=folder, worker_folder=worker_folder, **inputs)
     common.wait(job, progress, "reconstruction")
-    return _import(job.folder, scene)
+    return _import(job.folder, inputs.get("scene"))
 
 
 def import_result(folder: str | os.PathLike[str], scene: bpy.types.Scene | None = None) -> bpy.types.Object:

@@ -7,7 +7,6 @@ from typing import Any
 import bpy
 
 from .. import api, properties
-from ..jobs import Job
 from ..worker.dist_engine.protocol import RECONSTRUCT
 from . import running
 
@@ -34,24 +33,7 @@ class DIST_OT_reconstruct(running.JobOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Start a job; wait for it in background mode, or where asked to."""
         scene = context.scene
-        settings = properties.of(scene)
-
-        def begin() -> Job:
-            return api.start_reconstruction(
-                settings.cameras,
-                settings.bounds,
-                points=settings.points,
-                prior=settings.prior,
-                start=settings.start,
-                quality=settings.quality,
-                refine_shape=settings.refine_shape or settings.start is None,
-                refine_placement=settings.refine_placement,
-                refine_cameras=settings.refine_cameras,
-                refine_focal_length=settings.refine_focal_length,
-                scene=scene,
-            )
-
-        return self.run(begin, scene)
+        return self.run(lambda: api.start_reconstruction(**properties.inputs(scene)), scene)
 
 
 CLASSES = (DIST_OT_reconstruct,)
