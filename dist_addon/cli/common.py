@@ -1,0 +1,71 @@
+"""What the commands share: exit codes, progress on stderr, files written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..jobs import Progress
+from ..worker.dist_engine.protocol import RequestError
+
+DONE, FAILED, MISUSED = 0, 1, 2
+
+
+def named(kind: str, name: str | None) -> Any:
+    """Return the thing of a kind, such as an object, that the file has under that name; None where no name is given.
+
+    Raises
+    ------
+    RequestError
+        The file has no such thing.
+    """
+    found = None if name is None else getattr(bpy.data, f"{kind}s").get(name)
+    if name is not None and found is None:
+        raise RequestError(f"The file has no {kind} “{name}”.")
+    return found
+
+
+def show(progress: Progress) -> None:
+    """Tell on stderr where a job stands."""
+    print(progress, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to, and move what was written into its place.
+
+    Whoever reads `path` finds the old file or the new one, never a part, whatever else writes it or ends half way.
+    """
+    path = path.absolute()
+    if path.exists() and not path.is_file():  # such as /dev/stdout
+        yield path
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, so that relative paths in a .blend file stay right; of a name that nobody else takes.
+    part = path.with_name(f".{path.stem}_{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_scene(path: Path | None) -> None:
+    """Save a copy of the scene, where a file is given for it."""
+    if path:
+        with written_beside(path) as part:
+            bpy.ops.wm.save_as_mainfile(filepath=str(part), copy=True)
+
+
+def write_report(path: Path | None, report: dict[str, Any]) -> None:
+    """Write a report as JSON, where a file is given for it."""
+    if path:
+        with written_beside(path) as part:
+            part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

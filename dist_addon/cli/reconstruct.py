@@ -1,0 +1,60 @@
+"""``dist reconstruct``: the shape that a scene's pictures show."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import api, properties
+from .common import DONE, named, save_scene, show, write_report
+
+
+def add(actions: Any) -> argparse.ArgumentParser:
+    """Add the command to the parsers, and return its own."""
+    parser = actions.add_parser("reconstruct", help="reconstruct the thing that the cameras' pictures show")
+    parser.add_argument("--cameras", help="name of the collection of cameras (default: the scene's choice)")
+    parser.add_argument("--bounds", help="name of the bounds Empty (default: the scene's choice)")
+    parser.add_argument("--points", help="name of a mesh of points of the surface (default: the scene's choice)")
+    parser.add_argument("--start", help="name of a shape to start from (default: the scene's choice)")
+    parser.add_argument("--keep-shape", action="store_true", help="leave the shape to start from as it is")
+    parser.add_argument("--prior", help="name or path of the shape prior (default: the scene's choice)")
+    parser.add_argument("--quality", choices=list(api.QUALITIES), help="default: the scene's choice")
+    parser.add_argument("--refine-cameras", action="store_true", help="fit the cameras' poses, too")
+    parser.add_argument("--refine-focal-length", action="store_true", help="fit one factor for all focal lengths")
+    parser.add_argument("--job", type=Path, help="the job's folder (default: a new one)")
+    parser.add_argument("--out", type=Path, metavar="FILE.blend", help="save the scene with the result here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Reconstruct, and write the scene and the report where the options say."""
+    found = api.reconstruct(**gather_inputs(options), folder=options.job, progress=show)
+    print(f"Added “{found.object.name}”; the job is in {found.folder}", file=sys.stderr)
+    write_report(options.json, found.report)
+    save_scene(options.out)
+    return DONE
+
+
+def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what `api.gather` takes: what the options say, else what the scene remembers.
+
+    Raises
+    ------
+    RequestError
+        The file has no thing of a name.
+    """
+    inputs = properties.inputs(bpy.context.scene)
+    given = {
+        "cameras": named("collection", options.cameras),
+        **{name: named("object", getattr(options, name)) for name in ("bounds", "points", "start")},
+        **{name: getattr(options, name) for name in ("prior", "quality", "refine_cameras", "refine_focal_length")},
+    }
+    inputs |= {name: value for name, value in given.items() if value}
+    inputs["refine_shape"] &= not options.keep_shape
+    return inputs
