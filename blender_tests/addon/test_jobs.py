@@ -14,30 +14,45 @@ from pathlib import Path
 import pytest
 
 from blender_tests.addon.stage import is_alive, run_blender, wait_until
-from dist_addon.jobs import Job, JobError, Progress, check_python, find_python, new_folder
+from dist_addon.jobs import (
+    Job,
+    JobError,
+    Progress,
+    check_python,
+    find_python,
+    list_records,
+    new_folder,
+    read_record,
+    remove,
+)
 from dist_addon.jobs.environment import clean_environment
 from dist_addon.jobs.job import explain_exit
+from dist_addon.worker.dist_engine.protocol import RequestError
 
 
-def make_job(tmp_path: Path, mode: str) -> Job:
+def make_folder(tmp_path: Path, mode: str) -> Path:
     folder = tmp_path / "a job"
     folder.mkdir()
     (folder / "mode.txt").write_text(mode)
-    return Job(folder)
+    return folder
+
+
+def make_job(tmp_path: Path, mode: str, python: str, worker: Path) -> Job:
+    return Job(make_folder(tmp_path, mode), python, worker)
 
 
 def run(tmp_path: Path, python: str, worker: Path, mode: str) -> Job:
-    job = make_job(tmp_path, mode)
-    job.start(python, worker)
+    job = make_job(tmp_path, mode, python, worker)
+    job.start()
     job.wait()
     return job
 
 
 def test_events_arrive_in_order(tmp_path, python, worker):
-    job = make_job(tmp_path, "result")
+    job = make_job(tmp_path, "result", python, worker)
     assert job.state == "queued"
     events = []
-    job.start(python, worker)
+    job.start()
     assert job.state == "running"
     job.wait(events.append)
     assert job.state == "done" and job.error == ""
@@ -97,9 +112,9 @@ def test_exit_codes_in_words(code, log, words):
 
 
 def test_a_missing_python_is_named(tmp_path, worker):
-    job = make_job(tmp_path, "result")
+    job = make_job(tmp_path, "result", "/no_such_python", worker)
     with pytest.raises(JobError, match=r"no_such_python.*could not be started"):
-        job.start("/no_such_python", worker)
+        job.start()
     assert job.state == "failed" and "no_such_python" in job.error
 
 
@@ -122,8 +137,8 @@ for line in sys.stdin:
 
 def test_lines_never_wait_for_the_worker(tmp_path, python, worker):
     (worker / "__main__.py").write_text(LISTENER)
-    job = make_job(tmp_path, "")
-    job.start(python, worker)
+    job = make_job(tmp_path, "", python, worker)
+    job.start()
     told = []
 
     def hears(text: str) -> bool:
@@ -149,8 +164,8 @@ def test_lines_never_wait_for_the_worker(tmp_path, python, worker):
 
 def test_a_worker_that_reads_nothing_is_cancelled(tmp_path, python, worker):
     (worker / "__main__.py").write_text(LISTENER)
-    job = make_job(tmp_path, "")
-    job.start(python, worker)
+    job = make_job(tmp_path, "", python, worker)
+    job.start()
     wait_until(lambda: bool(job.poll()), 20)
     for _ in range(5):
         job.send("x" * 200_000)
@@ -160,8 +175,8 @@ def test_a_worker_that_reads_nothing_is_cancelled(tmp_path, python, worker):
 
 
 def test_cancel_within_three_seconds(tmp_path, python, worker):
-    job = make_job(tmp_path, "wait")
-    job.start(python, worker)
+    job = make_job(tmp_path, "wait", python, worker)
+    job.start()
     wait_until((job.folder / "ready.txt").exists, 20)
     assert job.poll() and job.state == "running"
     job.cancel()
@@ -171,8 +186,8 @@ def test_cancel_within_three_seconds(tmp_path, python, worker):
 
 
 def test_a_worker_that_ignores_cancel_is_killed(tmp_path, python, worker):
-    job = make_job(tmp_path, "deaf")
-    job.start(python, worker)
+    job = make_job(tmp_path, "deaf", python, worker)
+    job.start()
     wait_until((job.folder / "ready.txt").exists, 20)
     start = time.monotonic()
     job.cancel(wait=True)
@@ -181,8 +196,8 @@ def test_a_worker_that_ignores_cancel_is_killed(tmp_path, python, worker):
 
 
 def test_polling_never_waits(tmp_path, python, worker):
-    job = make_job(tmp_path, "deaf")
-    job.start(python, worker)
+    job = make_job(tmp_path, "deaf", python, worker)
+    job.start()
     wait_until((job.folder / "ready.txt").exists, 20)
     job.cancel()
     start = time.monotonic()
@@ -193,8 +208,8 @@ def test_polling_never_waits(tmp_path, python, worker):
 
 
 def test_an_exception_while_waiting_cancels(tmp_path, python, worker):
-    job = make_job(tmp_path, "wait")
-    job.start(python, worker)
+    job = make_job(tmp_path, "wait", python, worker)
+    job.start()
 
     def stop(event):
         raise KeyboardInterrupt
@@ -209,8 +224,8 @@ import sys, time, bpy, dist_addon
 from pathlib import Path
 from dist_addon.jobs import Job
 dist_addon.register()
-job = Job(Path(sys.argv[1]))
-job.start(sys.argv[2], Path(sys.argv[3]))
+job = Job(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+job.start()
 while not (job.folder / "ready.txt").exists():
     time.sleep(0.02)
 (job.folder / "go.txt").write_text("go")
@@ -224,7 +239,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("how", ["kill", "quit", "disable"])
 def test_the_worker_ends_with_blender(tmp_path, python, worker, how):
-    folder = make_job(tmp_path, "wait").folder
+    folder = make_folder(tmp_path, "wait")
     blender = run_blender(CHILD, str(folder), python, str(worker), how)
     try:
         wait_until((folder / "go.txt").exists, 60)
@@ -339,8 +354,8 @@ def test_other_folders_stay(tmp_path):
 
 @pytest.mark.parametrize(("mode", "event"), [("killed", "error"), ("deaf", "cancelled")])
 def test_a_folder_tells_how_its_job_ended(tmp_path, python, worker, mode, event):
-    job = make_job(tmp_path, mode)
-    job.start(python, worker)
+    job = make_job(tmp_path, mode, python, worker)
+    job.start()
     if mode == "deaf":
         wait_until((job.folder / "ready.txt").exists, 20)
         job.cancel(wait=True)
@@ -360,3 +375,105 @@ def test_progress_is_readable():
     assert (str(progress), progress.factor) == ("mesh", 0.0)
     # What a panel shows follows the stage, and says no more of the last one.
     assert (progress.message, progress.detail) == ("Making the mesh", "")
+
+
+# What folders tell of their jobs.
+
+
+def ask(folder: Path, task: str = "reconstruct", **more: object) -> Path:
+    """A folder with a request that nobody has begun with."""
+    folder.mkdir(exist_ok=True)
+    (folder / "request.json").write_text(
+        json.dumps({"version": 1, "task": task, "prior": "/a/chair.safetensors"} | more)
+    )
+    return folder
+
+
+def tell(folder: Path, *events: str, **fields: object) -> None:
+    lines = [json.dumps({"v": 1, "event": event} | fields) for event in events]
+    (folder / "events.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def test_a_folder_tells_of_its_job(tmp_path, python, worker):
+    folder = ask(tmp_path / "dist_20260101_000000_abcd1234")
+    found = read_record(folder)
+    assert (found.folder, found.task, found.name) == (folder, "reconstruct", "chair")
+    assert (found.state, found.error, found.can_resume) == ("interrupted", "", False)
+    assert found.when == pytest.approx(time.time(), abs=60)
+    for last, state in (("progress", "interrupted"), ("cancelled", "cancelled"), ("done", "done")):
+        tell(folder, "status", last)
+        assert read_record(folder).state == state
+    tell(folder, "status", "error", message="The masks do not agree.")
+    (folder / "checkpoint.safetensors").touch()
+    found = read_record(folder)
+    assert (found.state, found.error, found.can_resume) == ("failed", "The masks do not agree.", True)
+    # The crash of a machine may cut a line short; a result is there only when all of it is.
+    (folder / "events.jsonl").write_text('{"v": 1, "event": "cancelled"}\n{"v": 1, "ev')
+    assert read_record(folder).state == "cancelled"
+    (folder / "result.json").write_text("{}")
+    assert (read_record(folder).state, read_record(folder).can_resume) == ("done", False)
+
+
+def test_what_is_no_job_is_not_listed(tmp_path):
+    ask(tmp_path / "dist_20260101_000000_abcd1234", "shape", stay=60.0)
+    (tmp_path / "dist_20260101_000001_abcd1234").mkdir()
+    ask(tmp_path / "mine")
+    made = [ask(tmp_path / f"dist_20260101_00000{number}_abcd1234") for number in (2, 3)]
+    os.utime(made[1] / "request.json", (1, 1))
+    assert [record.folder for record in list_records(tmp_path)] == made
+
+
+def test_a_job_that_somebody_cares_for_is_active(tmp_path, python, worker):
+    folder = ask(make_folder(tmp_path, "wait"))
+    job = Job(folder, python, worker)
+    assert read_record(folder).state == "queued"
+    with pytest.raises(JobError, match="waits or runs"):
+        Job(folder, python, worker)
+    job.start()
+    wait_until((folder / "ready.txt").exists, 20)
+    assert job.poll() and read_record(folder).state == "running"
+    job.cancel(wait=True)
+    assert read_record(folder).state == "cancelled"
+    # One that never began was cancelled all the same.
+    (folder / "events.jsonl").unlink()
+    Job(folder, python, worker).cancel()
+    assert read_record(folder).state == "cancelled"
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from dist_addon.jobs import Job
+job = Job(Path(sys.argv[1]), "python")
+(job.folder / "ready.txt").touch()
+time.sleep(60)
+"""
+
+
+def test_a_crash_interrupts(tmp_path):
+    folder = ask(tmp_path / "job")
+    other = run_blender(HOLDER, str(folder))
+    try:
+        wait_until((folder / "ready.txt").exists, 30)
+        assert read_record(folder).state == "queued"
+        with pytest.raises(JobError, match="waits or runs"):
+            Job(folder, "python")
+    finally:
+        other.kill()
+        other.communicate()
+    assert read_record(folder).state == "interrupted"
+
+
+def test_only_own_folders_are_removed(tmp_path):
+    mine = ask(tmp_path / "mine")
+    with pytest.raises(RequestError, match="delete it yourself"):
+        remove(mine)
+    with pytest.raises(RequestError, match="holds no job"):
+        remove(tmp_path)
+    folder = ask(tmp_path / "dist_20260101_000000_abcd1234")
+    job = Job(folder, "python")
+    with pytest.raises(RequestError, match="cancel it first"):
+        remove(folder)
+    job.cancel()
+    remove(folder)
+    assert not folder.exists() and mine.exists()

@@ -124,3 +124,33 @@ def test_damaged_results_are_refused(scene, rig, worker, prior, tmp_path):
     with pytest.raises(RequestError):
         api.import_result(folder)
     assert len(bpy.data.objects) == count
+
+
+def test_a_job_is_taken_up_again(scene, rig, worker, prior, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    job = api.start_reconstruction(rig, bpy.data.objects["Box"], prior=prior, worker_folder=worker)
+    folder = job.folder
+    (record,) = api.jobs()
+    assert (record.folder, record.task, record.name, record.state) == (folder, "reconstruct", "cone", "running")
+    with pytest.raises(JobError, match="waits or runs"):
+        api.resume(folder)
+    job.wait()
+    assert [record.state for record in api.jobs()] == ["done"]
+    with pytest.raises(RequestError, match="is done"):
+        api.resume(folder)
+    (folder / "checkpoint.safetensors").write_bytes(b"so far")
+    (folder / "mode.txt").write_text("error")
+    # From the beginning: neither the old result nor the checkpoint counts.
+    api.rerun(folder, worker_folder=worker).wait()
+    (record,) = api.jobs()
+    assert (record.state, record.error) == ("failed", "The masks do not agree.")
+    assert not (folder / "checkpoint.safetensors").exists()
+    (folder / "checkpoint.safetensors").write_bytes(b"so far")
+    (folder / "mode.txt").write_text("result")
+    api.resume(folder, worker_folder=worker).wait()
+    assert (folder / "checkpoint.safetensors").read_bytes() == b"so far"
+    assert len(api.import_result(folder).data.polygons) == 4
+    api.remove(folder)
+    assert api.jobs() == [] and not folder.exists()
+    with pytest.raises(RequestError, match="holds no job"):
+        api.resume(folder)

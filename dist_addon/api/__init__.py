@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..prior_files import Prior, find_prior, priors
 from .common import evaluate, jobs_folder, new_job_folder, task_of
+from .job_list import jobs, remove, rerun, resume
 from .reconstruction import (
     QUALITIES,
     Inputs,
@@ -47,12 +48,16 @@ __all__ = [
     "import_reshape",
     "import_result",
     "import_shapes",
+    "jobs",
     "jobs_folder",
     "new_job_folder",
     "priors",
     "reconstruct",
+    "remove",
     "render_shape",
+    "rerun",
     "reshape",
+    "resume",
     "sample_shape",
     "start_blend",
     "start_import",

@@ -50,21 +50,36 @@ def start(
     RequestError
         The folder cannot be written. JobError, a kind of it: no Python can run the worker.
     """
-    python = find_python(preferences.python())
-    target = new_job_folder() if folder is None else Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        # A folder that is used again must not show the last run's result.
-        for name in ("result.json", "events.jsonl", "log.txt", *(() if resumes else (CHECKPOINT_FILE,))):
-            (target / name).unlink(missing_ok=True)
+
+    def write(target: Path) -> None:
         if prior:
             shutil.copyfile(prior.path, target / PRIOR_FILE)
         request.save(target)
+
+    return launch(folder, worker_folder, resumes, write)
+
+
+def launch(
+    folder: str | os.PathLike[str] | None, worker_folder: Path, resumes: bool, write: Callable[[Path], None]
+) -> Job:
+    """Start a worker in a folder, once `write` has put a request there; else as `start`."""
+    python = find_python(preferences.python())
+    target = new_job_folder() if folder is None else Path(folder)
+    program = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        job = Job(target, python.path, worker_folder, clean_environment(program_folder=program))
+        try:
+            # A folder that is used again must not show the last run's result.
+            for name in ("result.json", "events.jsonl", "log.txt", *(() if resumes else (CHECKPOINT_FILE,))):
+                (target / name).unlink(missing_ok=True)
+            write(target)
+        except BaseException:
+            job.cancel()
+            raise
     except OSError as error:
         raise RequestError(f"The job's folder {target} cannot be written: {error}. Choose another folder.") from error
-    program = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
-    job = Job(target)
-    job.start(python.path, worker_folder, clean_environment(program_folder=program))
+    job.start()
     return job
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..worker.dist_engine import protocol
 from .environment import NO_WINDOW, clean_environment
+from .lock import lock
 
 WORKER_FOLDER = Path(__file__).resolve().parent.parent / "worker"
 # Seconds that a worker gets to obey "cancel", and then to obey termination, before it is killed.
@@ -43,18 +44,39 @@ class Job:
     Parameters
     ----------
     folder : Path
-        Holds the request; the worker writes the result there.
+        Holds the request; the worker writes the result there. Nobody else works on it until the job has finished.
+    python : str
+        The interpreter.
+    worker_folder : Path
+        A folder with ``__main__.py``.
+    environment : mapping, optional
+        The worker's environment; a cleaned copy of this process's own by default.
 
     Attributes
     ----------
     state : str
     error : str
         Why the job failed, in plain words; empty otherwise.
+
+    Raises
+    ------
+    JobError
+        Another job works on the folder.
+    OSError
+        The folder cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        python: str,
+        worker_folder: Path = WORKER_FOLDER,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = Path(folder).resolve()
         self.state = "queued"
+        self._command = [python, "-I", "-u", str(worker_folder), str(self.folder)]
+        self._environment = environment
         self.error = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -64,6 +86,10 @@ class Job:
         self._reported = ""
         self._ender: threading.Thread | None = None
         self._ended_at = 0.0
+        held = lock(self.folder)
+        if held is None:
+            raise JobError(f"A job waits or runs in {self.folder} already: wait for it, or choose another folder.")
+        self._lock = held
 
     @property
     def pid(self) -> int | None:
@@ -75,22 +101,8 @@ class Job:
         """Whether the job is done, failed or cancelled."""
         return self.state not in {"queued", "running"}
 
-    def start(
-        self,
-        python: str,
-        worker_folder: Path = WORKER_FOLDER,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
+    def start(self) -> None:
         """Start the worker.
-
-        Parameters
-        ----------
-        python : str
-            The interpreter.
-        worker_folder : Path
-            A folder with ``__main__.py``.
-        environment : mapping, optional
-            The worker's environment; a cleaned copy of this process's own by default.
 
         Raises
         ------
@@ -99,23 +111,28 @@ class Job:
         """
         if self.state != "queued":
             raise JobError(f"The job in {self.folder} was started before: make a new one.")
-        command = [python, "-I", "-u", str(worker_folder), str(self.folder)]
         try:
+            # Tells others that it waits no more.
+            (self.folder / "events.jsonl").touch()
             with (self.folder / "log.txt").open("ab") as log:
                 self._process = subprocess.Popen(
-                    command,
+                    self._command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     cwd=self.folder,
-                    env=clean_environment() if environment is None else dict(environment),
+                    env=clean_environment() if self._environment is None else dict(self._environment),
                     creationflags=NO_WINDOW,
                     # Ctrl+C in Blender's terminal reaches Blender alone, which then cancels.
                     start_new_session=os.name == "posix",
                 )
         except (OSError, ValueError) as error:
             self.state = "failed"
-            self.error = f"“{python}” could not be started ({error}). Choose another Python in the preferences."
+            self.error = (
+                f"“{self._command[0]}” could not be started ({error}). Choose another Python in the preferences."
+            )
+            self._note_end()
+            self._lock.close()
             raise JobError(self.error) from error
         self.state = "running"
         _running.add(self)
@@ -176,6 +193,8 @@ class Job:
         """
         if self.state == "queued":
             self.state = "cancelled"
+            self._note_end()
+            self._lock.close()
         if self._process is None or self.finished:
             return
         if self._ender is None:
@@ -234,10 +253,11 @@ class Job:
         if not self._last_event:
             self._note_end()
         self._outbox.close()
+        self._lock.close()
         _running.discard(self)
 
     def _note_end(self) -> None:
-        """Say in the folder how a worker ended that could not say so itself."""
+        """Say in the folder how a job ended whose worker could not say so itself."""
         fields = {"message": self.error.splitlines()[0]} if self.state == "failed" else {}
         event = {"v": protocol.VERSION, "event": "error" if fields else "cancelled", **fields}
         self._append("events.jsonl", json.dumps(event))
