@@ -222,7 +222,10 @@ def start(request, _folder, _worker, **options):
     return real(request, folder, Path(worker), **options)
 common.start, prior_files.FOLDER = start, Path(prior).parent
 dist_addon.register()
-sys.exit(cli.main(["batch", file]))
+code = cli.main(["batch", file])
+# Blender 4.2 as a module crashes at its end where classes are registered still.
+dist_addon.unregister()
+sys.exit(code)
 """
 
 
