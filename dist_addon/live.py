@@ -22,7 +22,7 @@ from .jobs import Job
 from .jobs.job import WORKER_FOLDER
 from .prior_files import Prior
 from .scene import result as scene_result
-from .window import in_background, redraw_sidebars
+from .window import in_background, redraw
 from .worker.dist_engine.protocol import RequestError, Result, ShapeOrder, ShapeRequest, shape_folder
 
 # The resolution while a code moves.
@@ -133,7 +133,7 @@ def tick() -> float | None:
         _order()
     except RequestError as error:
         _fail(str(error))
-    redraw_sidebars()
+    redraw("UI")
     if worker is None and not changed:
         return None
     return INTERVAL if changed else IDLE_INTERVAL

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import bpy
 
-from . import live, properties
+from . import live, outlines, properties
 from .labels import draw_text
 from .operators import running
 from .scene.axes import read_axes
@@ -67,7 +67,12 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the button, or the running job."""
-        draw_job(self.layout, context, RECONSTRUCT, "dist.reconstruct", "MOD_REMESH")
+        layout: Any = self.layout
+        draw_job(layout, context, RECONSTRUCT, "dist.reconstruct", "MOD_REMESH")
+        row = layout.row(align=True)
+        row.operator("dist.look_through", text="", icon="TRIA_LEFT").step = -1
+        row.operator("dist.show_outlines", depress=outlines.shown(), icon="OVERLAY")
+        row.operator("dist.look_through", text="", icon="TRIA_RIGHT").step = 1
 
 
 class DIST_PT_render(DIST_Panel, bpy.types.Panel):

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import cli, jobs, live, operators, panels, preferences, properties
+from . import cli, jobs, live, operators, outlines, panels, preferences, properties
 from .operators import running
 
 CLASSES = (
@@ -23,6 +23,7 @@ def _handlers() -> list[tuple[Any, Callable[..., None]]]:
     when = bpy.app.handlers
     return [
         (when.load_post, running.forget),
+        (when.load_post, outlines.forget),
         (when.load_post, live.end_for_another_file),
         (when.undo_post, live.check),
         (when.redo_post, live.check),
@@ -42,6 +43,7 @@ def register() -> None:
 def unregister() -> None:
     """Undo `register`, and end every running worker."""
     running.stop()
+    outlines.show(False)
     for handlers, function in _handlers():
         if function in handlers:
             handlers.remove(function)

@@ -10,11 +10,11 @@ def in_background() -> bool:
     return bpy.app.background
 
 
-def redraw_sidebars() -> None:
-    """Have the sidebars of all 3D viewports drawn again."""
+def redraw(kind: str = "WINDOW") -> None:
+    """Have the regions of a kind drawn again in all 3D viewports: what they show, or their sidebars (``UI``)."""
     for window in bpy.data.window_managers[0].windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
                 for region in area.regions:
-                    if region.type == "UI":
+                    if region.type == kind:
                         region.tag_redraw()

@@ -1,6 +1,6 @@
 """What the user can do, one file an action."""
 
-from . import bounds, cancel, import_prior, reconstruct, render, result, shapes, train, worker
+from . import bounds, cancel, import_prior, outlines, reconstruct, render, result, shapes, train, worker
 
 CLASSES = (
     *reconstruct.CLASSES,
@@ -10,6 +10,7 @@ CLASSES = (
     *import_prior.CLASSES,
     *cancel.CLASSES,
     *result.CLASSES,
+    *outlines.CLASSES,
     *bounds.CLASSES,
     *worker.CLASSES,
 )

@@ -19,7 +19,7 @@ from .. import properties
 from ..jobs import Job, Progress
 from ..scene import training
 from ..scene.renderings import IMAGES
-from ..window import in_background, redraw_sidebars
+from ..window import in_background, redraw
 from ..worker.dist_engine.protocol import (
     IMPORT,
     RECONSTRUCT,
@@ -158,7 +158,7 @@ def tick() -> float | None:
     if run.job.finished:
         current = None
         _finish(run)
-    redraw_sidebars()
+    redraw("UI")
     return INTERVAL if current else None
 
 

@@ -33,8 +33,8 @@ METHODS = ("DeepSDF", "ours", "ours (mask)")
 STEPS = 60
 # Of the baseline: the samples' distance to the surface, their standard deviation, and the weight of the prior on the
 # code's spread; not tuned.
-CHOSEN = (0.01, 0.005, 1.0)
-CHOICES = ((0.005, 0.01, 0.02, 0.04), (0.005, 0.01, 0.02), (0.1, 1.0, 5.0))
+CHOSEN = dict.fromkeys(COUNTS, (0.01, 0.0025, 0.1))
+CHOICES = ((0.005, 0.01, 0.02, 0.04), (0.0006, 0.00125, 0.0025, 0.005, 0.01), (0.01, 0.1, 1.0, 5.0))
 STARTS, FIRST_STEPS, CANDIDATES = 6, 8, 120
 
 
@@ -72,7 +72,7 @@ def measure(scene: Scene, count: str, method: str) -> dict[str, float]:
     depths = thinned(scene.depths, count)
     if method == "DeepSDF":
         began, counter = time.monotonic(), Counter[str]()
-        code = without_renderer(scene, depths, *CHOSEN, counter)
+        code = without_renderer(scene, depths, *CHOSEN[count], counter)
         cost = {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
     else:
         given = {} if method == "ours (mask)" else {"masked": np.zeros(1, bool)}
@@ -130,16 +130,19 @@ def without_renderer(
 
 
 def tune(priors: list[Prior], counts: list[str], instances: int) -> None:
-    """Print the baseline's geometric mean of the Chamfer distance for all choices of its constants."""
+    """Print the baseline's geometric mean of the Chamfer distance for choices of its constants, one after the other."""
+    seeds = range(scenes.TUNING, scenes.TUNING + instances)
+    tried = [scenes.unseen_scene(prior, seed, 1) for prior in priors for seed in seeds]
     for count in counts:
-        found = []
-        for choice in product(*CHOICES):
-            values = [
-                scenes.chamfer(scene, without_renderer(scene, thinned(scene.depths, count), *choice, Counter()))
-                for prior in priors
-                for seed in range(scenes.TUNING, scenes.TUNING + instances)
-                for scene in [scenes.unseen_scene(prior, seed, 1)]
-            ]
-            found.append((float(np.exp(np.mean(np.log(values)))), choice))
-            print(count, choice, f"{found[-1][0]:.3f}", flush=True)
-        print(f"{count}: best {min(found)[1]}, {min(found)[0]:.3f}")
+        errors: dict[tuple[float, ...], float] = {}
+        best = CHOSEN[count]
+        for place in (None, 2, 1, 0):
+            for value in [None] if place is None else CHOICES[place]:
+                choice = best if place is None else (*best[:place], value, *best[place + 1 :])
+                if choice not in errors:
+                    codes = [without_renderer(s, thinned(s.depths, count), *choice, Counter()) for s in tried]
+                    logs = [np.log(scenes.chamfer(s, code)) for s, code in zip(tried, codes, strict=True)]
+                    errors[choice] = float(np.exp(np.mean(logs)))
+                    print(count, choice, f"{errors[choice]:.3f}", flush=True)
+            best = min(errors, key=errors.__getitem__)
+        print(f"{count}: best {best}, {errors[best]:.3f}", flush=True)

@@ -1,0 +1,60 @@
+"""Outlines over the pictures: where a mesh turns away from an eye."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+import pytest
+
+from dist_addon import outlines
+
+
+def test_the_contour_of_a_sphere_is_the_circle_where_tangents_from_the_eye_touch_it() -> None:
+    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=5, radius=1.0)
+    mesh = bpy.context.object.data
+    eye = np.array([0.0, -2.5, 0.0])
+    ends = outlines.contour(*outlines._parts(mesh), eye)
+    # A tangent from distance d touches the unit sphere at 1 / d along the way to the eye.
+    assert len(ends) > 100
+    assert np.abs(ends[:, 1] + 1 / 2.5).max() < 0.06
+    assert np.linalg.norm(ends[:, [0, 2]], axis=1) == pytest.approx(
+        np.full(len(ends), (1 - 1 / 2.5**2) ** 0.5), abs=0.03
+    )
+
+
+def test_a_box_shows_six_edges_and_no_open_edge() -> None:
+    faces = np.array(
+        [
+            [0, 2, 1],
+            [0, 3, 2],
+            [4, 5, 6],
+            [4, 6, 7],
+            [0, 1, 5],
+            [0, 5, 4],
+            [1, 2, 6],
+            [1, 6, 5],
+            [2, 3, 7],
+            [2, 7, 6],
+            [3, 0, 4],
+            [3, 4, 7],
+        ]
+    )
+    corners = np.array([[x, y, z] for z in (0, 1) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))], float)
+    a, b, c = (corners[faces[:, k]] for k in range(3))
+    edges, sides = outlines.edges_between(faces)
+    assert len(edges) == 18
+    ends = outlines.contour(corners, np.cross(b - a, c - a), (a + b + c) / 3, edges, sides, np.array([5.0, 6.0, 7.0]))
+    assert len(ends) == 12
+    # The corners nearest to the eye and farthest from it are within the outline.
+    assert {tuple(end) for end in ends}.isdisjoint({(0.0, 0.0, 0.0), (1.0, 1.0, 1.0)})
+    edges, _ = outlines.edges_between(faces[:1])
+    assert len(edges) == 0
+
+
+def test_a_remeshed_result_is_read_again() -> None:
+    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2)
+    mesh = bpy.context.object.data
+    first = outlines._parts(mesh)
+    assert outlines._parts(mesh) is first
+    mesh["dist_code"] = [1.0, 2.0]
+    assert outlines._parts(mesh) is not first

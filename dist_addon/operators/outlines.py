@@ -1,0 +1,74 @@
+"""Look at results through the cameras, with their outlines over the pictures."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import bpy
+from bpy.props import IntProperty
+
+from .. import outlines, properties
+from ..scene.cameras import list_cameras
+from ..window import redraw
+from ..worker.dist_engine.protocol import RequestError
+
+
+class DIST_OT_show_outlines(bpy.types.Operator):
+    """Draw the outlines of reconstructions over the pictures, in views through a camera, or no longer"""  # noqa: D400
+
+    bl_idname = "dist.show_outlines"
+    bl_label = "Outlines"
+
+    def execute(self, _context: bpy.types.Context) -> set[Any]:
+        """Turn them on or off."""
+        outlines.show(not outlines.shown())
+        redraw()
+        return {"FINISHED"}
+
+
+class DIST_OT_look_through(bpy.types.Operator):
+    """Look through the next of the cameras, at its picture, with the shapes see-through and outlined"""  # noqa: D400
+
+    bl_idname = "dist.look_through"
+    bl_label = "Look Through"
+    bl_options: ClassVar = {"UNDO"}
+
+    step: IntProperty(name="Step", description="How many cameras on; backwards where negative", default=1)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        if context.area is None or context.area.type != "VIEW_3D":
+            cls.poll_message_set("Press it in a 3D viewport")
+        elif properties.of(context.scene).cameras is None:
+            cls.poll_message_set("Choose a collection of cameras first")
+        else:
+            return True
+        return False
+
+    def execute(self, context: bpy.types.Context) -> set[Any]:
+        """Make the next camera the scene's, and look through it."""
+        scene, space = context.scene, context.space_data
+        assert isinstance(space, bpy.types.SpaceView3D)
+        try:
+            cameras = list_cameras(properties.of(scene).cameras)
+        except RequestError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        view = space.region_3d
+        # The first press looks through the camera that is the scene's already, if it is one of them.
+        if scene.camera not in cameras:
+            scene.camera = cameras[0 if self.step > 0 else -1]
+        elif view.view_perspective == "CAMERA":
+            scene.camera = cameras[(cameras.index(scene.camera) + self.step) % len(cameras)]
+        view.view_perspective = "CAMERA"
+        scene.camera.data.show_background_images = True
+        if space.shading.type == "SOLID":
+            space.shading.show_xray, space.shading.xray_alpha = True, 0.25
+        outlines.show(True)
+        redraw()
+        self.report({"INFO"}, f"Looking through “{scene.camera.name}”")
+        return {"FINISHED"}
+
+
+CLASSES = (DIST_OT_show_outlines, DIST_OT_look_through)

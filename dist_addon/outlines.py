@@ -1,0 +1,128 @@
+"""Outlines of results, drawn over the pictures in camera views, to judge a fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+
+from .scene.result import CODE, is_result
+
+COLOUR, WIDTH = (1.0, 0.35, 0.0, 1.0), 2.0
+
+_handle: Any = None
+# By mesh: what it was when it was read, and what `contour` takes of it.
+_kept: dict[int, tuple[tuple[Any, ...], tuple[np.ndarray, ...]]] = {}
+
+
+def shown() -> bool:
+    """Whether outlines are drawn."""
+    return _handle is not None
+
+
+def show(wanted: bool) -> None:
+    """Draw outlines in all camera views from now on, or no longer."""
+    global _handle
+    if wanted and _handle is None:
+        _handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL")
+    elif not wanted and _handle is not None:
+        bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
+        _handle = None
+        _kept.clear()
+
+
+@persistent
+def forget(*_arguments: Any) -> None:
+    """Another file is open: keep nothing of the last one's meshes."""
+    _kept.clear()
+
+
+def contour(
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    centres: np.ndarray,
+    edges: np.ndarray,
+    sides: np.ndarray,
+    eye: np.ndarray,
+) -> np.ndarray:
+    """Where a closed mesh turns away from an eye.
+
+    Parameters
+    ----------
+    vertices : (N, 3) array
+    normals, centres : (M, 3) arrays
+        Of the triangles; a normal's length does not matter.
+    edges, sides : (E, 2) arrays
+        Each edge's vertices, and its two triangles.
+    eye : (3,) array
+        In the frame of the vertices.
+
+    Returns
+    -------
+    (2 K, 3) array
+        The ends of K edges between a triangle that faces the eye and one that does not.
+    """
+    faces_eye = ((eye - centres) * normals).sum(1) > 0
+    return vertices[edges[faces_eye[sides[:, 0]] != faces_eye[sides[:, 1]]].ravel()]
+
+
+def edges_between(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (E, 2) of triangles (M, 3), and the two triangles (E, 2) at each; edges of one triangle are left out."""
+    halves = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    owners = np.tile(np.arange(len(faces)), 3)
+    low, high = halves.min(1).astype(np.int64), halves.max(1).astype(np.int64)
+    order = np.argsort(low << 32 | high, kind="stable")
+    halves, owners, low, high = halves[order], owners[order], low[order], high[order]
+    pairs = np.flatnonzero((low[1:] == low[:-1]) & (high[1:] == high[:-1]))
+    return halves[pairs], np.column_stack([owners[pairs], owners[pairs + 1]])
+
+
+def _parts(mesh: bpy.types.Mesh) -> tuple[np.ndarray, ...]:
+    """Vertices, normals, centres, edges and sides of a mesh of triangles, as `contour` takes them."""
+    # Remeshing changes one of these.
+    state = (len(mesh.vertices), len(mesh.polygons), tuple(mesh.get(CODE) or ()))
+    if mesh.session_uid not in _kept or _kept[mesh.session_uid][0] != state:
+        vertices, faces = np.empty(3 * len(mesh.vertices), np.float32), np.empty(len(mesh.loops), np.int32)
+        mesh.vertices.foreach_get("co", vertices)
+        mesh.loops.foreach_get("vertex_index", faces)
+        points, triangles = vertices.reshape(-1, 3), faces.reshape(-1, 3)
+        a, b, c = (points[triangles[:, k]] for k in range(3))
+        _kept[mesh.session_uid] = state, (points, np.cross(b - a, c - a), (a + b + c) / 3, *edges_between(triangles))
+    return _kept[mesh.session_uid][1]
+
+
+def _draw() -> None:
+    """Draw the outline of each visible result, in a view through a camera; Blender calls this."""
+    import gpu
+    from gpu_extras.batch import batch_for_shader
+
+    context = bpy.context
+    region, view = context.region, context.region_data
+    if view is None or region is None or view.view_perspective != "CAMERA":
+        return
+    lines = []
+    for thing in context.visible_objects:
+        mesh = thing.data
+        # A mesh that the user edited may have any kind of faces.
+        if not is_result(thing) or thing.mode != "OBJECT" or len(mesh.loops) != 3 * len(mesh.polygons):
+            continue
+        eye = thing.matrix_world.inverted_safe() @ view.view_matrix.inverted().translation
+        ends = contour(*_parts(mesh), np.array(eye))
+        matrix = np.array(view.perspective_matrix @ thing.matrix_world)
+        clip = np.column_stack([ends, np.ones(len(ends))]) @ matrix.T
+        before = (clip[:, 3] > 1e-6).reshape(-1, 2).all(1).repeat(2)
+        where = clip[before, :2] / clip[before, 3:]
+        lines.append((where + 1) / 2 * (region.width, region.height))
+    if not lines:
+        return
+    shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+    flat = np.concatenate(lines)
+    batch = batch_for_shader(shader, "LINES", {"pos": np.column_stack([flat, np.zeros(len(flat))]).astype(np.float32)})
+    gpu.state.blend_set("ALPHA")
+    shader.uniform_float("viewportSize", (region.width, region.height))
+    shader.uniform_float("lineWidth", WIDTH * context.preferences.system.ui_scale)
+    shader.uniform_float("color", COLOUR)
+    batch.draw(shader)
+    gpu.state.blend_set("NONE")
