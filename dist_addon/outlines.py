@@ -14,7 +14,7 @@ COLOUR, WIDTH = (1.0, 0.35, 0.0, 1.0), 2.0
 
 _handle: Any = None
 # By mesh: what it was when it was read, and what `contour` takes of it.
-_kept: dict[int, tuple[tuple[Any, ...], tuple[np.ndarray, ...]]] = {}
+_kept: dict[int, tuple[tuple[Any, ...], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {}
 
 
 def shown() -> bool:
@@ -79,7 +79,7 @@ def edges_between(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return halves[pairs], np.column_stack([owners[pairs], owners[pairs + 1]])
 
 
-def _parts(mesh: bpy.types.Mesh) -> tuple[np.ndarray, ...]:
+def _parts(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, normals, centres, edges and sides of a mesh of triangles, as `contour` takes them."""
     # Remeshing changes one of these.
     state = (len(mesh.vertices), len(mesh.polygons), tuple(mesh.get(CODE) or ()))
@@ -98,7 +98,7 @@ def _draw() -> None:
     import gpu
     from gpu_extras.batch import batch_for_shader
 
-    context = bpy.context
+    context: Any = bpy.context
     region, view = context.region, context.region_data
     if view is None or region is None or view.view_perspective != "CAMERA":
         return
@@ -119,7 +119,8 @@ def _draw() -> None:
         return
     shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
     flat = np.concatenate(lines)
-    batch = batch_for_shader(shader, "LINES", {"pos": np.column_stack([flat, np.zeros(len(flat))]).astype(np.float32)})
+    places: Any = np.column_stack([flat, np.zeros(len(flat))]).astype(np.float32)
+    batch = batch_for_shader(shader, "LINES", {"pos": places})
     gpu.state.blend_set("ALPHA")
     shader.uniform_float("viewportSize", (region.width, region.height))
     shader.uniform_float("lineWidth", WIDTH * context.preferences.system.ui_scale)
