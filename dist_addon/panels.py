@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import bpy
 
-from . import live, outlines, properties
+from . import live, outlines, properties, view_properties
 from .labels import draw_text
 from .operators import running
 from .scene.axes import read_axes
@@ -29,10 +29,12 @@ class DIST_PT_inputs(DIST_Panel, bpy.types.Panel):
     bl_label = "Inputs"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the cameras, the points and the bounds."""
+        """Draw the cameras with their pictures and masks, the points and the bounds."""
         layout = form(self)
         settings = properties.of(context.scene)
         layout.prop(settings, "cameras")
+        if settings.cameras is not None:
+            draw_views(layout, settings)
         layout.prop(settings, "points")
         layout.prop(settings, "bounds")
         layout.operator("dist.add_bounds", icon="EMPTY_DATA")
@@ -166,6 +168,20 @@ class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
         layout.prop(settings, "last_job", text="")
         button: Any = layout.operator("dist.import_result", icon="IMPORT")
         button.folder = settings.last_job
+
+
+def draw_views(layout: bpy.types.UILayout, settings: properties.DIST_SceneProperties) -> None:
+    """Draw the cameras' frames, pictures and masks."""
+    views: Any = settings.views
+    if view_properties.is_animated(views, settings.cameras):
+        column = layout.column(align=True)
+        for name in ("frame_start", "frame_end", "frame_step"):
+            column.prop(views, name)
+    layout.prop(views, "pictures")
+    layout.prop(views, "mask_source")
+    needed = {"FOLDER": "mask_folder", "MASK": "mask", "BACKGROUND": "mask_tolerance"}
+    if views.mask_source in needed:
+        layout.prop(views, needed[views.mask_source])
 
 
 def draw_axes(layout: bpy.types.UILayout, context: bpy.types.Context, thing: bpy.types.Object) -> None:

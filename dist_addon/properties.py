@@ -17,7 +17,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import api, live
+from . import api, live, view_properties
 from .scene import axes
 from .scene.result import is_result
 from .worker.dist_engine.protocol import AXES
@@ -173,7 +173,10 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
 
     cameras: PointerProperty(
         name="Cameras",
-        description="A collection of perspective cameras, each with a background image whose alpha shows the thing",
+        description=(
+            "A collection of perspective cameras, each with a background image that shows the thing; or of one "
+            "animated camera, whose background image is an image sequence or a movie clip"
+        ),
         type=bpy.types.Collection,
     )
     points: PointerProperty(
@@ -242,11 +245,18 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
     last_job: StringProperty(
         name="Last Job", description="The folder of the last job of this scene", subtype="DIR_PATH"
     )
+    views: PointerProperty(type=view_properties.DIST_ViewProperties)
     training: PointerProperty(type=DIST_TrainingProperties)
     shapes: PointerProperty(type=DIST_ShapeProperties)
 
 
-CLASSES = (DIST_TrainingProperties, DIST_ShapeProperties, DIST_ObjectProperties, DIST_SceneProperties)
+CLASSES = (
+    view_properties.DIST_ViewProperties,
+    DIST_TrainingProperties,
+    DIST_ShapeProperties,
+    DIST_ObjectProperties,
+    DIST_SceneProperties,
+)
 
 
 def of(scene: bpy.types.Scene | None) -> DIST_SceneProperties:
@@ -255,15 +265,34 @@ def of(scene: bpy.types.Scene | None) -> DIST_SceneProperties:
     return scene.dist  # type: ignore[attr-defined]
 
 
-def inputs(scene: bpy.types.Scene) -> dict[str, Any]:
-    """Return what a scene has chosen for a reconstruction: the arguments of `api.reconstruct`."""
+def inputs(scene: bpy.types.Scene, cameras: bpy.types.Collection | None = None) -> dict[str, Any]:
+    """Return what a scene has chosen for a reconstruction: the arguments of `api.reconstruct`.
+
+    Parameters
+    ----------
+    scene : Scene
+    cameras : Collection, optional
+        Instead of those that the scene has chosen.
+
+    Raises
+    ------
+    RequestError
+        A choice is incomplete.
+    """
     chosen = of(scene)
+    cameras = cameras or chosen.cameras
     names = [
-        *("cameras", "bounds", "points", "prior", "start", "quality"),
+        *("bounds", "points", "prior", "start", "quality"),
         *("refine_placement", "refine_cameras", "refine_focal_length"),
     ]
     keeps_shape = chosen.start is not None and not chosen.refine_shape
-    return {name: getattr(chosen, name) for name in names} | {"refine_shape": not keeps_shape, "scene": scene}
+    return {
+        "cameras": cameras,
+        **view_properties.inputs(chosen.views, cameras),
+        **{name: getattr(chosen, name) for name in names},
+        "refine_shape": not keeps_shape,
+        "scene": scene,
+    }
 
 
 def attach() -> None:

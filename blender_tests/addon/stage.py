@@ -171,3 +171,13 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> float:
         assert time.monotonic() - start < seconds, f"not within {seconds} s"
         time.sleep(0.02)
     return time.monotonic() - start
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """Write pixels (H, W, 4), rows from top to bottom, from 0 to 1, as a PNG."""
+    height, width = pixels.shape[:2]
+    image = bpy.data.images.new(path.stem, width, height, alpha=True)
+    image.pixels.foreach_set(pixels[::-1].astype(np.float32).ravel())
+    image.filepath_raw, image.file_format = str(path), "PNG"
+    image.save()
+    bpy.data.images.remove(image)

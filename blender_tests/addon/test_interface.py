@@ -87,6 +87,22 @@ def test_the_panels_offer_what_is_needed(scene, rig):
     assert ("operator", "dist.reconstruct") in drawn and ("operator", "dist.cancel") not in drawn
 
 
+def test_the_panels_ask_for_what_the_views_need(scene, rig):
+    views = scene.dist.views
+    drawn = draw()
+    assert ("prop", "pictures") in drawn and ("prop", "mask_source") in drawn and ("prop", "frame_step") not in drawn
+    for source, needed in [("FOLDER", "mask_folder"), ("MASK", "mask"), ("BACKGROUND", "mask_tolerance")]:
+        assert ("prop", needed) not in draw()
+        views.mask_source = source
+        assert ("prop", needed) in draw()
+    for camera in list(rig.objects)[1:]:
+        rig.objects.unlink(camera)
+    rig.objects[0].data.background_images[0].image.source = "SEQUENCE"
+    assert ("prop", "frame_step") in draw()
+    scene.dist.cameras = None
+    assert ("prop", "mask_source") not in draw()
+
+
 def test_the_preferences_draw():
     layout = Layout()
     own = SimpleNamespace(layout=layout, bl_rna=preferences.DIST_AddonPreferences.bl_rna)

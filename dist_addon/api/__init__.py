@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..prior_files import Prior, find_prior, priors
+from ..scene.masks import Background
 from .common import evaluate, jobs_folder, new_job_folder, task_of
 from .job_list import jobs, remove, rerun, resume
 from .reconstruction import (
@@ -32,6 +33,7 @@ from .training import Training, add_prior, import_prior, start_import, start_tra
 __all__ = [
     "QUALITIES",
     "SPREAD",
+    "Background",
     "Inputs",
     "Prior",
     "Reconstruction",

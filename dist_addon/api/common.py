@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,13 +121,29 @@ def jobs_folder() -> Path:
     return storage.user_folder("jobs") or Path(tempfile.gettempdir())
 
 
-def evaluate(scene: bpy.types.Scene) -> bpy.types.Depsgraph:
-    """Return a scene's dependency graph, up to date: of the current view layer where the scene is the current one."""
+def evaluate(scene: bpy.types.Scene, frame: int | None = None) -> bpy.types.Depsgraph:
+    """Return a scene's dependency graph, up to date: of the current view layer where the scene is the current one.
+
+    Where a frame is given, the scene goes there, and stays: see `keep_frame`.
+    """
+    if frame is not None and frame != scene.frame_current_final:
+        scene.frame_set(frame)
     layer = bpy.context.view_layer if scene == bpy.context.scene else scene.view_layers[0]
     assert layer is not None
     layer.update()
     assert layer.depsgraph is not None
     return layer.depsgraph
+
+
+@contextmanager
+def keep_frame(scene: bpy.types.Scene) -> Iterator[None]:
+    """Bring a scene back to its frame in the end."""
+    frame, subframe = scene.frame_current, scene.frame_subframe
+    try:
+        yield
+    finally:
+        if (frame, subframe) != (scene.frame_current, scene.frame_subframe):
+            scene.frame_set(frame, subframe=subframe)
 
 
 def or_current(scene: bpy.types.Scene | None) -> bpy.types.Scene:

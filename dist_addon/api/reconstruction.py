@@ -17,14 +17,15 @@ from ..jobs.job import WORKER_FOLDER
 from ..prior_files import find_prior
 from ..scene import bounds as scene_bounds
 from ..scene import cameras as scene_cameras
-from ..scene import images as scene_images
+from ..scene import masks as scene_masks
 from ..scene import result as scene_result
+from ..scene.drawn_masks import draw_layers, read_layers
+from ..scene.masks import Masks
 from ..scene.placement import read_placement
 from ..scene.points import Points, read_points
+from ..scene.shots import Cameras, Shot, list_shots
 from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
 from . import common
-
-Cameras = bpy.types.Collection | Iterable[bpy.types.Object]
 
 QUALITIES = {
     "preview": Settings(iterations=30, rays=3000, mesh_resolution=128),
@@ -58,6 +59,9 @@ class Reconstruction:
 class Inputs(TypedDict, total=False):
     """What `gather` takes by name, and explains: everything but the cameras and the bounds."""
 
+    frames: Iterable[int] | None
+    pictures: str | os.PathLike[str] | None
+    masks: Masks
     points: Points | None
     prior: str | os.PathLike[str]
     start: bpy.types.Object | None
@@ -75,6 +79,9 @@ def gather(
     cameras: Cameras | None,
     bounds: bpy.types.Object | None = None,
     *,
+    frames: Iterable[int] | None = None,
+    pictures: str | os.PathLike[str] | None = None,
+    masks: Masks = None,
     points: Points | None = None,
     prior: str | os.PathLike[str] = "table",
     start: bpy.types.Object | None = None,
@@ -92,10 +99,19 @@ def gather(
     Parameters
     ----------
     cameras : Collection or camera objects
-        Each with a background image whose alpha shows the thing. None where there are points.
+        Each with a background image. None where there are points.
     bounds : Object
         An Empty: the box that holds the thing, its +Z up, its -Y front. None: where the pictures' outlines or the
         points tell, upright, with the front sought.
+    frames : ints, optional
+        The scene's frames at which one animated camera saw its background image, an image sequence or a movie.
+    pictures : path, optional
+        A folder of pictures to take instead of the background images: each is called as its camera, or ends in the
+        number of its frame.
+    masks : None, path, Mask or `Background`
+        What shows the thing: the pictures' alpha; a folder of masks, bright or opaque there, called as the cameras or
+        as their pictures, or ending in their numbers; a mask of Blender's, drawn over an animated camera's pictures;
+        what differs from a background of one colour.
     points : Object or (N, 3) array, optional
         Points of the thing's surface: the vertices of a mesh, or places in the world.
     prior : str or path
@@ -126,7 +142,7 @@ def gather(
         raise RequestError(f"There is no quality “{quality}”: choose one of {', '.join(QUALITIES)}.")
     scene = common.or_current(scene)
     depsgraph = common.evaluate(scene)
-    found = [] if cameras is None and points is not None else scene_cameras.list_cameras(cameras)
+    shots = [] if cameras is None and points is not None else list_shots(cameras, frames, pictures)
     file = find_prior(prior)
     code = placement = None
     if start is not None:
@@ -139,17 +155,7 @@ def gather(
         placement = read_placement(start, file, depsgraph)
     box = None if bounds is None else scene_bounds.read_bounds(bounds, depsgraph)
     on_surface = None if points is None else read_points(points, depsgraph)
-    # Cheap checks of every camera come before any picture is loaded.
-    poses = [scene_cameras.world_to_camera(camera, depsgraph) for camera in found]
-    for camera in found:
-        scene_cameras.intrinsics(camera, scene_cameras.render_size(scene), scene, depsgraph)
-    masks, images = scene_images.read_masks(found) if found else (np.zeros((0, 1, 1), np.uint8), [])
-    size = (masks.shape[2], masks.shape[1])
-    views = []
-    for camera, image, pose in zip(found, images, poses, strict=True):
-        scene_cameras.check_aspect(camera, image.name, size, scene)
-        K = scene_cameras.intrinsics(camera, size, scene, depsgraph)
-        views.append(View(camera.name, K, np.asarray(pose)))
+    views, covered = _look(shots, masks, scene)
     settings = settings or replace(
         QUALITIES[quality],
         refine_shape=refine_shape,
@@ -161,7 +167,7 @@ def gather(
     )
     request = Request(
         views=views,
-        masks=masks,
+        masks=covered,
         bounds=box,
         settings=settings,
         points=on_surface,
@@ -171,6 +177,28 @@ def gather(
     )
     request.check()
     return request
+
+
+def _look(shots: list[Shot], masks: Masks, scene: bpy.types.Scene) -> tuple[list[View], np.ndarray]:
+    """The cameras and the masks of shots."""
+    if not shots:
+        return [], np.zeros((0, 1, 1), np.uint8)
+    sources = scene_masks.mask_shots(shots, masks)
+    size = scene_masks.mask_size(sources)
+    scene_cameras.check_aspect(shots[0].camera, sources[0].picture.name, size, scene)
+    views, drawn = [], []
+    if isinstance(masks, bpy.types.Mask):
+        # What a script changed in it is not evaluated by itself.
+        masks.update_tag()
+    with common.keep_frame(scene):
+        for shot in shots:
+            depsgraph = common.evaluate(scene, shot.frame)
+            K = scene_cameras.intrinsics(shot.camera, size, scene, depsgraph)
+            views.append(View(shot.name, K, scene_cameras.world_to_camera(shot.camera, depsgraph)))
+            if isinstance(masks, bpy.types.Mask):
+                drawn.append(draw_layers(read_layers(masks, depsgraph), *size))
+                scene_masks.refuse_empty(drawn[-1], shot.who)
+    return views, np.stack(drawn) if drawn else scene_masks.read_masks(sources, masks, *size)
 
 
 def start_reconstruction(

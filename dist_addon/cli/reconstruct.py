@@ -17,6 +17,13 @@ def add(actions: Any) -> argparse.ArgumentParser:
     """Add the command to the parsers, and return its own."""
     parser = actions.add_parser("reconstruct", help="reconstruct the thing that the cameras' pictures show")
     parser.add_argument("--cameras", help="name of the collection of cameras (default: the scene's choice)")
+    parser.add_argument("--frames", type=_frames, metavar="FIRST:LAST[:STEP]", help="of one animated camera")
+    parser.add_argument("--pictures", metavar="DIR", help="folder of pictures, instead of the background images")
+    parser.add_argument(
+        "--masks",
+        metavar="alpha|background|DIR|NAME",
+        help="the pictures' alpha, a background of one colour, a folder, or a mask of the file's",
+    )
     parser.add_argument("--bounds", help="name of the bounds Empty (default: the scene's choice)")
     parser.add_argument("--points", help="name of a mesh of points of the surface (default: the scene's choice)")
     parser.add_argument("--start", help="name of a shape to start from (default: the scene's choice)")
@@ -49,12 +56,28 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
     RequestError
         The file has no thing of a name.
     """
-    inputs = properties.inputs(bpy.context.scene)
+    inputs = properties.inputs(bpy.context.scene, named("collection", options.cameras))
+    if options.masks:
+        inputs["masks"] = _masks(options.masks)
     given = {
-        "cameras": named("collection", options.cameras),
         **{name: named("object", getattr(options, name)) for name in ("bounds", "points", "start")},
-        **{name: getattr(options, name) for name in ("prior", "quality", "refine_cameras", "refine_focal_length")},
+        **{name: getattr(options, name) for name in ("frames", "pictures", "prior", "quality")},
+        **{name: getattr(options, name) for name in ("refine_cameras", "refine_focal_length")},
     }
     inputs |= {name: value for name, value in given.items() if value}
     inputs["refine_shape"] &= not options.keep_shape
     return inputs
+
+
+def _frames(text: str) -> range:
+    first, last, *step = (int(part) for part in text.split(":"))
+    return range(first, last + 1, *step)
+
+
+def _masks(text: str) -> Any:
+    """What `api.gather` takes as masks."""
+    if text == "alpha":
+        return None
+    if text == "background":
+        return api.Background(properties.of(bpy.context.scene).views.mask_tolerance)
+    return text if Path(bpy.path.abspath(text)).is_dir() else named("mask", text)

@@ -1,7 +1,10 @@
-"""The pictures of the cameras, as masks."""
+"""Pictures as arrays: images of the file, image files, frames of movies."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,108 +13,106 @@ import numpy as np
 
 from ..worker.dist_engine.protocol import RequestError
 
-KEY_OUT = "Use a picture with a transparent background, such as a PNG with alpha (RGBA)."
+# Pixels of one picture. Blender takes 16 bytes for each, and so do we.
+MOST_PIXELS = 100_000_000
 
 
-def picture_of(camera: bpy.types.Object) -> bpy.types.Image:
-    """Return the first enabled background image of a camera.
+@dataclass(frozen=True)
+class Picture:
+    """A picture that can be read: an image, or a file.
 
-    Raises
-    ------
-    RequestError
-        There is none, its file is missing, or it is moved within the camera's frame.
-    """
-    assert isinstance(camera.data, bpy.types.Camera)
-    for background in camera.data.background_images:
-        if background.show_background_image and background.source == "IMAGE" and background.image:
-            break
-    else:
-        raise RequestError(
-            f"Camera “{camera.name}” has no picture: add one under Background Images in the camera's properties, or "
-            "take the camera out of the collection."
-        )
-    image = background.image
-    offset = background.offset
-    moved = (offset[0], offset[1], background.rotation, background.scale - 1)
-    if any(abs(value) > 1e-6 for value in moved) or background.use_flip_x or background.use_flip_y:
-        raise RequestError(
-            f"The picture “{image.name}” of camera “{camera.name}” is moved, turned, scaled or flipped in the frame: "
-            "reset it under Background Images, since the camera must see what the picture shows."
-        )
-    if image.source not in {"FILE", "GENERATED"}:
-        raise RequestError(
-            f"The picture “{image.name}” of camera “{camera.name}” is of the kind {image.source}: use a single image."
-        )
-    if image.source == "FILE" and not image.packed_file and not image.has_data:
-        path = Path(bpy.path.abspath(image.filepath, library=image.library))
-        if not path.is_file():
-            raise RequestError(
-                f"The picture “{image.name}” of camera “{camera.name}” is not on disk at {path}: find it with "
-                "File > External Data > Find Missing Files."
-            )
-    return image
-
-
-def read_mask(camera: bpy.types.Object, image: bpy.types.Image) -> np.ndarray:
-    """Return a picture's alpha channel.
-
-    Parameters
+    Attributes
     ----------
-    camera : Object
-        Whose picture it is, for messages.
-    image : Image
-        Left as it was: what had to be loaded is freed again.
-
-    Returns
-    -------
-    (height, width) uint8 array
-        Coverage, 0 to 255, rows from top to bottom.
-
-    Raises
-    ------
-    RequestError
-        The picture can't be read, has no alpha, is opaque throughout or empty.
+    name : str
+        What the user calls it.
+    image : Image or None
+        One of the blend file.
+    path : Path or None
+        Otherwise, an image file or a movie.
+    frame : int or None
+        Which frame of the movie, from 1.
     """
-    who = f"The picture “{image.name}” of camera “{camera.name}”"
-    was_loaded = image.has_data
+
+    name: str
+    image: bpy.types.Image | None = None
+    path: Path | None = None
+    frame: int | None = None
+
+    def size(self, who: str) -> tuple[int, int]:
+        """Return width and height in pixels; `who` names the picture in messages.
+
+        Raises
+        ------
+        RequestError
+            The picture cannot be read, or is too large.
+        """
+        with self._opened(who) as image:
+            return _size(image, who)
+
+    def read(self, who: str, as_data: bool = False) -> np.ndarray:
+        """Return the pixels.
+
+        Parameters
+        ----------
+        who : str
+            Names the picture in messages.
+        as_data : bool
+            Whether a file's numbers mean no colours: they are taken as they stand there.
+
+        Returns
+        -------
+        (height, width, 4) float32 array
+            Red, green, blue and alpha, rows from top to bottom. Of a file with 8 bits a channel, as they stand there,
+            from 0 to 1.
+
+        Raises
+        ------
+        RequestError
+            The picture cannot be read, or is too large.
+        """
+        with self._opened(who) as image:
+            if as_data and self.path is not None:
+                image.colorspace_settings.name, image.alpha_mode = "Non-Color", "NONE"
+            width, height = _size(image, who)
+            if self.frame is not None:
+                # Nothing else than scaling takes a movie's frame; to its own size, it leaves the pixels as they are.
+                image.scale(width, height, frame=self.frame)
+            flat = np.empty(len(image.pixels), np.float32)
+            image.pixels.foreach_get(flat)
+        pixels = flat.reshape(height, width, -1)[::-1]
+        channels = pixels.shape[2]
+        if channels == 4:
+            return pixels
+        full = np.ones((height, width, 4), np.float32)
+        full[..., :3] = pixels if channels == 3 else pixels[..., :1]
+        return full
+
+    @contextmanager
+    def _opened(self, who: str) -> Iterator[Any]:
+        """The image to read; what has to be loaded for it is freed again."""
+        if self.image is not None:
+            was_loaded = self.image.has_data
+            try:
+                yield self.image
+            finally:
+                if not was_loaded and not self.image.is_dirty:
+                    self.image.buffers_free()
+            return
+        try:
+            image = bpy.data.images.load(str(self.path))
+        except RuntimeError as error:
+            raise RequestError(f"{who} cannot be read from {self.path}: {error}. Replace the file.") from error
+        try:
+            yield image
+        finally:
+            bpy.data.images.remove(image)
+
+
+def _size(image: bpy.types.Image, who: str) -> tuple[int, int]:
     size: Any = image.size
     width, height = size
     if width == 0 or height == 0:
         raise RequestError(f"{who} cannot be read: open it in the Image Editor to see why, or replace it.")
-    try:
-        if image.channels != 4:
-            raise RequestError(f"{who} has no alpha channel. {KEY_OUT}")
-        pixels = np.empty(width * height * 4, dtype=np.float32)
-        image.pixels.foreach_get(pixels)
-    finally:
-        if not was_loaded and not image.is_dirty:
-            image.buffers_free()
-    alpha = np.nan_to_num(pixels.reshape(height, width, 4)[::-1, :, 3], nan=0.0)
-    mask = (np.clip(alpha, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
-    if mask.min() == 255:
-        raise RequestError(f"{who} is opaque throughout, so nothing tells the thing from its surroundings. {KEY_OUT}")
-    if not (mask >= 128).any():
-        raise RequestError(f"{who} has an empty mask: it shows nothing. Take the camera out of the collection.")
-    return mask
-
-
-def read_masks(cameras: list[bpy.types.Object]) -> tuple[np.ndarray, list[bpy.types.Image]]:
-    """Return the masks of all cameras, (V, H, W) uint8, and the pictures that they come from.
-
-    Raises
-    ------
-    RequestError
-        A picture is missing or unfit, or the pictures differ in size.
-    """
-    images = [picture_of(camera) for camera in cameras]
-    masks: list[np.ndarray] = []
-    for camera, image in zip(cameras, images, strict=True):
-        mask = read_mask(camera, image)
-        if masks and mask.shape != masks[0].shape:
-            (high, wide), (height, width) = masks[0].shape, mask.shape
-            raise RequestError(
-                f"The pictures differ in size: “{images[0].name}” of camera “{cameras[0].name}” is {wide} x {high}, "
-                f"“{image.name}” of camera “{camera.name}” is {width} x {height}. Bring them to one size."
-            )
-        masks.append(mask)
-    return np.stack(masks), images
+    if width * height > MOST_PIXELS:
+        raise RequestError(f"{who} is {width} x {height}, which is too large: scale the pictures down.")
+    return width, height

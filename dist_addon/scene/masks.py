@@ -1,0 +1,154 @@
+"""Masks: which pixels of each picture show the thing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import bpy
+import numpy as np
+
+from ..worker.dist_engine.protocol import RequestError
+from .folders import Folder, refuse_missing
+from .images import Picture
+from .shots import Shot
+
+KEY_OUT = (
+    "Use a picture with a transparent background, such as a PNG with alpha (RGBA), or choose another source of masks."
+)
+# Pixels of all masks.
+MOST_PIXELS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Background:
+    """The thing is what differs from a background of one colour, dark, bright or any other.
+
+    Each picture's own border tells the colour: it may not show the thing along more than half of it.
+
+    Attributes
+    ----------
+    tolerance : float
+        How much a channel, from 0 to 1, may differ in the background.
+    """
+
+    tolerance: float = 0.1
+
+
+# None: the pictures' alpha. A path: a folder of masks, by the pictures' or the cameras' names, or by number.
+Masks = Background | bpy.types.Mask | str | os.PathLike[str] | None
+
+
+def mask_shots(shots: list[Shot], masks: Masks) -> list[Shot]:
+    """Return shots whose pictures tell the masks: the files of a folder of masks instead of the pictures.
+
+    Raises
+    ------
+    RequestError
+        A mask is missing, or the masks are of no known kind.
+    """
+    if masks is None or isinstance(masks, Background):
+        return shots
+    if isinstance(masks, bpy.types.Mask):
+        if len(shots) > 1 and shots[0].frame is None:
+            raise RequestError(
+                f"The mask “{masks.name}” is drawn over one camera's pictures, but there are {len(shots)} cameras: "
+                "choose one animated camera, or another source of the masks."
+            )
+        return shots
+    if not isinstance(masks, (str, os.PathLike)):
+        raise RequestError(
+            f"The masks are {masks!r}: give a folder, a mask of Blender's, a Background, or None for alpha."
+        )
+    folder = Folder(masks, "mask")
+    files = [folder.find(shot.names, shot.number) for shot in shots]
+    refuse_missing([shot.name for shot, file in zip(shots, files, strict=True) if not file], folder)
+    return [
+        replace(shot, picture=Picture(file.name, path=file)) for shot, file in zip(shots, files, strict=True) if file
+    ]
+
+
+def mask_size(shots: list[Shot]) -> tuple[int, int]:
+    """Return the width and height of the first picture, which all must have.
+
+    Raises
+    ------
+    RequestError
+        It cannot be read, or so many of its size are too much.
+    """
+    width, height = shots[0].picture.size(shots[0].who)
+    if len(shots) * width * height > MOST_PIXELS:
+        raise RequestError(
+            f"{len(shots)} pictures of {width} x {height} are too much for a fit: scale them down, or take fewer."
+        )
+    return width, height
+
+
+def read_masks(shots: list[Shot], masks: Masks, width: int, height: int) -> np.ndarray:
+    """Return the masks of shots (see `mask_shots`) whose masks are pictures of this size.
+
+    Returns
+    -------
+    (V, H, W) uint8 array
+        Coverage, 0 to 255, rows from top to bottom.
+
+    Raises
+    ------
+    RequestError
+        A picture cannot be read, tells no mask, shows nothing, or differs in size.
+    """
+    first = shots[0]
+    made = np.empty((len(shots), height, width), np.uint8)
+    for mask, shot in zip(made, shots, strict=True):
+        pixels = shot.picture.read(shot.who)
+        if pixels.shape[:2] != mask.shape:
+            raise RequestError(
+                f"The pictures differ in size: “{first.picture.name}” of camera “{first.name}” is {width} x {height}, "
+                f"“{shot.picture.name}” of camera “{shot.name}” is {pixels.shape[1]} x {pixels.shape[0]}. Bring them "
+                "to one size."
+            )
+        if isinstance(masks, Background):
+            mask[:] = _differing(pixels, masks.tolerance, shot.who)
+        else:
+            mask[:] = _covered(pixels, shot.who, is_mask=masks is not None)
+        refuse_empty(mask, shot.who)
+    return made
+
+
+def refuse_empty(mask: np.ndarray, who: str) -> None:
+    """Raise `RequestError` where a mask shows nothing."""
+    if not (mask >= 128).any():
+        raise RequestError(
+            f"{who} has an empty mask: it shows nothing. Take the camera out of the collection, or the frame out."
+        )
+
+
+def _covered(pixels: np.ndarray, who: str, is_mask: bool) -> np.ndarray:
+    """Coverage (H, W) uint8 as a picture's alpha tells it; a mask without alpha is bright where the thing is."""
+    mask = _to_bytes(pixels[..., 3])
+    if is_mask and mask.min() == 255:
+        mask = _to_bytes(pixels[..., :3].mean(axis=2))
+    if mask.min() == 255:
+        if is_mask:
+            raise RequestError(f"{who} is white throughout: a mask is black where the thing is not. Replace it.")
+        raise RequestError(f"{who} is opaque throughout, so nothing tells the thing from its surroundings. {KEY_OUT}")
+    return mask
+
+
+def _differing(pixels: np.ndarray, tolerance: float, who: str) -> np.ndarray:
+    """255 where a picture (H, W, 4) differs from the colour of its border."""
+    if not 0 < tolerance < 1:
+        raise RequestError(f"The background's tolerance is {tolerance}: give a number between 0 and 1.")
+    colours = np.clip(np.nan_to_num(pixels[..., :3]), 0, 1)
+    border = np.concatenate([colours[0], colours[-1], colours[1:-1, 0], colours[1:-1, -1]])
+    usual = np.median(border, axis=0)
+    if (np.abs(border - usual).max(axis=1) > tolerance).mean() > 0.5:
+        raise RequestError(
+            f"{who} has no background of one colour along its border: raise the tolerance, or choose another source of "
+            "the masks."
+        )
+    return ((np.abs(colours - usual).max(axis=2) > tolerance) * 255).astype(np.uint8)
+
+
+def _to_bytes(values: np.ndarray) -> np.ndarray:
+    return (np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
