@@ -6,12 +6,22 @@ from typing import Any, ClassVar
 
 import bpy
 
-from . import live, outlines, properties, view_properties
+from . import job_items, live, outlines, properties, view_properties
 from .labels import draw_text
 from .operators import running
 from .scene.axes import read_axes
 from .scene.result import is_result, why_fixed
 from .worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, SHAPE, TRAIN, RequestError
+
+STATE_ICONS: dict[str, Any] = {
+    "queued": "TIME",
+    "running": "PLAY",
+    "paused": "PAUSE",
+    "done": "CHECKMARK",
+    "failed": "ERROR",
+    "cancelled": "X",
+    "interrupted": "UNLINKED",
+}
 
 
 class DIST_Panel:
@@ -68,7 +78,7 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
     bl_label = "Reconstruct"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the button, or the running job."""
+        """Draw the button and the running job."""
         layout: Any = self.layout
         draw_job(layout, context, RECONSTRUCT, "dist.reconstruct", "MOD_REMESH")
         row = layout.row(align=True)
@@ -85,7 +95,7 @@ class DIST_PT_render(DIST_Panel, bpy.types.Panel):
     bl_options: ClassVar = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw which shape, and the button or the running job."""
+        """Draw which shape, the button and the running job."""
         layout = form(self)
         settings = properties.of(context.scene)
         active = context.view_layer.objects.active
@@ -136,7 +146,7 @@ class DIST_PT_train(DIST_Panel, bpy.types.Panel):
     bl_options: ClassVar = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw what to train from, and the buttons or the running job."""
+        """Draw what to train from, the buttons and the running job."""
         layout = form(self)
         settings = properties.of(context.scene).training
         layout.prop(settings, "source")
@@ -153,21 +163,69 @@ class DIST_PT_train(DIST_Panel, bpy.types.Panel):
         draw_job(layout, context, IMPORT, "dist.import_prior", "IMPORT")
 
 
+class DIST_UL_jobs(bpy.types.UIList):
+    """The list of jobs."""
+
+    bl_idname = "DIST_UL_jobs"
+
+    def draw_item(
+        self,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: Any,
+        item: Any,
+        icon: int | None,
+        active_data: Any,
+        active_property: str | None,
+        index: int | None = 0,
+        flt_flag: int | None = 0,
+    ) -> None:
+        """Draw what the job is, how it stands, and since when."""
+        row: Any = layout.row()
+        row.label(text=item.name, icon=STATE_ICONS.get(item.state, "QUESTION"))
+        run = running.queue.find(item.folder)
+        told = f"{run.progress.factor:.0%}" if item.state == "running" and run else item.state.capitalize()
+        row.label(text=told)
+        row.label(text=item.when)
+
+
 class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
-    """Earlier jobs."""
+    """The jobs that wait and run, and earlier ones."""
 
     bl_idname = "DIST_PT_jobs"
-    bl_label = "Last Job"
+    bl_label = "Jobs"
     bl_options: ClassVar = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the last job's folder, and the button that imports its result again."""
+        """Draw the list, and what can be done with the chosen job."""
         layout = self.layout
         assert layout is not None
-        settings = properties.of(context.scene)
-        layout.prop(settings, "last_job", text="")
-        button: Any = layout.operator("dist.import_result", icon="IMPORT")
-        button.folder = settings.last_job
+        known: Any = job_items.of(context.window_manager)
+        row = layout.row()
+        row.template_list("DIST_UL_jobs", "", known, "jobs", known, "active_job", rows=4)
+        side: Any = row.column(align=True)
+        side.operator("dist.refresh_jobs", text="", icon="FILE_REFRESH")
+        # Of a folder elsewhere.
+        side.operator("dist.import_result", text="", icon="IMPORT")
+        side.operator("dist.show_log", text="", icon="TEXT")
+        side.operator("dist.open_job", text="", icon="FILE_FOLDER")
+        side.operator("dist.remove_job", text="", icon="TRASH")
+        item = job_items.active()
+        if item is None:
+            return
+        if item.error:
+            draw_text(layout, context, item.error, "ERROR")
+        if running.queue.find(item.folder):
+            button: Any = layout.operator("dist.cancel", icon="X")
+            button.folder = item.folder
+            return
+        row = layout.row()
+        if item.state == "done":
+            button = row.operator("dist.import_result", icon="IMPORT")
+            button.folder = item.folder
+        else:
+            row.operator("dist.resume_job", icon="PLAY")
+        row.operator("dist.rerun_job", icon="LOOP_BACK")
 
 
 def draw_views(layout: bpy.types.UILayout, settings: properties.DIST_SceneProperties) -> None:
@@ -213,9 +271,9 @@ def form(panel: bpy.types.Panel) -> bpy.types.UILayout:
 
 
 def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, task: str, operator: str, icon: Any) -> None:
-    """Draw the button that starts a task, or how its running job stands; and what came of the last one."""
-    if not draw_progress(layout, task):
-        draw_button(layout, operator, icon)
+    """Draw the button that starts a task, how its jobs stand, and what came of the last one."""
+    draw_button(layout, operator, icon)
+    draw_progress(layout, task)
     draw_outcome(layout, context, task)
 
 
@@ -226,17 +284,18 @@ def draw_button(layout: bpy.types.UILayout, operator: str, icon: Any) -> None:
     column.operator(operator, icon=icon)
 
 
-def draw_progress(layout: bpy.types.UILayout, task: str) -> bool:
-    """Draw how the running job stands, if it is of this task; returns whether it is."""
-    run = running.current
-    if run is None or run.task != task:
-        return False
-    progress = run.progress
-    doing = "Cancelling" if run.cancelling else progress.message
-    layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
-    layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
-    layout.operator("dist.cancel", icon="X")
-    return True
+def draw_progress(layout: bpy.types.UILayout, task: str) -> None:
+    """Draw how the jobs of a task stand: the one that runs, and how many wait."""
+    run = running.queue.current
+    if run and run.task == task:
+        progress = run.progress
+        doing = "Cancelling" if run.cancelling else progress.message
+        layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
+        layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
+        layout.operator("dist.cancel", icon="X")
+    waiting = sum(run.task == task for run in running.queue.runs[1:])
+    if waiting:
+        layout.label(text=f"In line: {waiting}", icon="TIME")
 
 
 def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, task: str) -> None:
@@ -246,6 +305,7 @@ def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, task: s
 
 
 CLASSES = (
+    DIST_UL_jobs,
     DIST_PT_inputs,
     DIST_PT_fit,
     DIST_PT_reconstruct,

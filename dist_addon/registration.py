@@ -7,12 +7,13 @@ from typing import Any
 
 import bpy
 
-from . import cli, jobs, live, operators, outlines, panels, preferences, properties
+from . import cli, job_items, jobs, live, operators, outlines, panels, preferences, properties
 from .operators import running
 
 CLASSES = (
     *preferences.CLASSES,
     *properties.CLASSES,
+    *job_items.CLASSES,
     *operators.CLASSES,
     *panels.CLASSES,
 )
@@ -24,6 +25,7 @@ def _handlers() -> list[tuple[Any, Callable[..., None]]]:
     return [
         (when.load_post, running.forget),
         (when.load_post, outlines.forget),
+        (when.load_post, job_items.refresh_later),
         (when.load_post, live.end_for_another_file),
         (when.undo_post, live.check),
         (when.redo_post, live.check),
@@ -35,9 +37,11 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.attach()
+    job_items.attach()
     for handlers, function in _handlers():
         handlers.append(function)
     cli.register()
+    job_items.refresh_later()
 
 
 def unregister() -> None:
@@ -50,6 +54,7 @@ def unregister() -> None:
     live.end(wait=True)
     jobs.cancel_all()
     cli.unregister()
+    job_items.detach()
     properties.detach()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

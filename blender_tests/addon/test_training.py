@@ -274,8 +274,8 @@ def test_the_button_says_what_is_missing(shapes, scene, stand_in, monkeypatch):
     (stand_in / "mode.txt").write_text("wait")
     chosen.source, chosen.collection, chosen.name = "COLLECTION", shapes, "mugs"
     bpy.ops.dist.train_prior()
-    with pytest.raises(RuntimeError, match="A training is running"):
-        bpy.ops.dist.import_prior(directory="/nowhere")
+    with pytest.raises(RuntimeError, match="A training runs or waits"):
+        bpy.ops.dist.train_prior()
 
 
 def test_too_few_meshes_are_refused(shapes, stand_in):
@@ -309,7 +309,8 @@ def test_a_cancelled_training_is_gone_on_with(stand_in, shapes, scene, own_prior
     monkeypatch.setattr(running, "in_background", lambda: False)
     (stand_in / "mode.txt").write_text("wait")
     bpy.ops.dist.train_prior()
-    wait_until((stand_in / "ready.txt").exists, 20)
+    assert not bpy.ops.dist.train_prior.poll()
+    wait_until(lambda: running.tick() and (stand_in / "ready.txt").exists(), 20)
     (stand_in / "checkpoint.safetensors").write_bytes(b"so far")
     bpy.ops.dist.cancel()
     wait_until(lambda: running.tick() is None, 5)

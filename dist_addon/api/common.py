@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from ..jobs import Job, JobError, Progress, find_python, new_folder
 from ..jobs.environment import clean_environment
 from ..prior_files import Prior
 from ..worker.dist_engine.protocol import CHECKPOINT_FILE, PRIOR_FILE, RequestError, read_task
+
+_waits: ContextVar[bool] = ContextVar("waits", default=False)
 
 
 class AnyRequest(Protocol):
@@ -80,8 +83,19 @@ def launch(
             raise
     except OSError as error:
         raise RequestError(f"The job's folder {target} cannot be written: {error}. Choose another folder.") from error
-    job.start()
+    if not _waits.get():
+        job.start()
     return job
+
+
+@contextmanager
+def in_line() -> Iterator[None]:
+    """Jobs that are launched within are ready, but somebody else starts them when it is their turn."""
+    token = _waits.set(True)
+    try:
+        yield
+    finally:
+        _waits.reset(token)
 
 
 def wait(job: Job, progress: Callable[[Progress], None] | None, noun: str) -> None:

@@ -209,6 +209,12 @@ class Job:
                 self.poll()
                 time.sleep(0.01)
 
+    def let_go(self) -> None:
+        """Leave a job that was not started to whoever takes it up from its folder."""
+        if self.state == "queued":
+            self.state = "cancelled"
+            self._lock.close()
+
     def log_tail(self, lines: int = 15) -> str:
         """Return the last lines of the worker's log."""
         try:

@@ -1,6 +1,6 @@
 """What the user can do, one file an action."""
 
-from . import bounds, cancel, import_prior, outlines, reconstruct, render, result, shapes, train, worker
+from . import bounds, cancel, import_prior, job_list, outlines, reconstruct, render, result, shapes, train, worker
 
 CLASSES = (
     *reconstruct.CLASSES,
@@ -9,6 +9,7 @@ CLASSES = (
     *train.CLASSES,
     *import_prior.CLASSES,
     *cancel.CLASSES,
+    *job_list.CLASSES,
     *result.CLASSES,
     *outlines.CLASSES,
     *bounds.CLASSES,

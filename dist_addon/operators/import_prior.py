@@ -33,11 +33,6 @@ class DIST_OT_import_prior(running.JobOperator, bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Say why the button is grey."""
-        return cls.poll_idle()
-
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
         """Ask for the folder where none is given."""
         if self.directory:

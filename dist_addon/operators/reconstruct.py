@@ -22,8 +22,6 @@ class DIST_OT_reconstruct(running.JobOperator, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
         settings = properties.of(context.scene)
-        if not cls.poll_idle():
-            return False
         if settings.cameras is None and settings.points is None:
             cls.poll_message_set("Choose a collection of cameras, or points, first")
         else:

@@ -24,8 +24,6 @@ class DIST_OT_render_shape(running.JobOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
-        if not cls.poll_idle():
-            return False
         if context.scene.camera is None:
             cls.poll_message_set("The scene has no camera: add one first")
             return False

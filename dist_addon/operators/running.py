@@ -1,58 +1,36 @@
-"""The job that runs, beside Blender's window or in its way, and what comes of it.
+"""The jobs that run, one after the other, beside Blender's window or in its way, and what comes of them.
 
-Beside the window, a timer reads its events, and imports its result at the end. The state is kept here rather than in
-the scene, where an undo would turn it back and a save would keep it.
+Beside the window, a timer reads the current one's events, and imports its result at the end. The state is kept here
+rather than in the scene, where an undo would turn it back and a save would keep it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import bpy
 from bpy.props import BoolProperty
 
-from .. import properties
-from ..jobs import Job, Progress
+from .. import job_items, properties
+from ..api import common
+from ..job_items import NOUNS
+from ..jobs import Job, Progress, Queue, Run
 from ..scene import training
 from ..scene.renderings import IMAGES
 from ..window import in_background, redraw
-from ..worker.dist_engine.protocol import (
-    IMPORT,
-    RECONSTRUCT,
-    RENDER,
-    SHAPE,
-    TRAIN,
-    PriorResult,
-    RequestError,
-    read_task,
-)
+from ..worker.dist_engine.protocol import IMPORT, RENDER, TRAIN, PriorResult, RequestError, read_task
 from .result import show_one
 
 # Seconds between two looks at a job, and between two pictures of a training.
 INTERVAL, PICTURE_INTERVAL = 0.2, 2.0
-# What a person calls a job of each task.
-NOUNS = {RECONSTRUCT: "reconstruction", RENDER: "rendering", SHAPE: "meshing", TRAIN: "training", IMPORT: "import"}
 
-
-@dataclass
-class Run:
-    """A job, the scene that it is for, and where it stands."""
-
-    job: Job
-    task: str
-    scene_uid: int
-    # Whether another file was opened since.
-    file_closed: bool = False
-    cancelling: bool = False
-    progress: Progress = field(default_factory=Progress)
-    pictured: float = 0.0
-
-
-current: Run | None = None
+queue = Queue()
+# When a training's picture was last drawn.
+pictured = 0.0
 # What came of the last job, for the panel of its task.
 outcome = ""
 outcome_task = ""
@@ -72,24 +50,18 @@ class JobOperator:
         options={"SKIP_SAVE", "HIDDEN"},
     )
 
-    @classmethod
-    def poll_idle(cls: Any) -> bool:
-        """Whether nothing runs; says so where something does."""
-        if current:
-            noun = NOUNS[current.task]
-            cls.poll_message_set(f"{'An' if noun[0] == 'i' else 'A'} {noun} is running: wait for it or cancel it")
-        return not current
-
     def run(self: Any, begin: Callable[[], Job], scene: bpy.types.Scene) -> set[Any]:
-        """Start a job; wait for it in background mode, or where asked to."""
+        """Put a job in line; or, in background mode and where asked to, start it and wait for it."""
+        beside = not (self.wait or in_background())
         try:
-            job = begin()
+            with common.in_line() if beside else contextlib.nullcontext():
+                job = begin()
         except RequestError as error:
             say(str(error), self.task, failure=True)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         properties.of(scene).last_job = str(job.folder)
-        if not (self.wait or in_background()):
+        if beside:
             watch(job, scene)
             return {"FINISHED"}
         progress = Progress()
@@ -109,12 +81,13 @@ class JobOperator:
 
 
 def watch(job: Job, scene: bpy.types.Scene) -> None:
-    """Follow a started job until it ends."""
-    global current
-    current = Run(job, read_task(job.folder), scene.session_uid)
+    """Put a job in line, and follow it until it ends."""
+    queue.runs.append(Run(job, read_task(job.folder), scene.session_uid))
     say("")
+    job_items.refresh(choose=job.folder)
     # Persistent: a job outlives File > Open.
-    bpy.app.timers.register(tick, first_interval=INTERVAL, persistent=True)
+    if not bpy.app.timers.is_registered(tick):
+        bpy.app.timers.register(tick, persistent=True)
 
 
 def say(text: str, task: str = "", failure: bool = False) -> None:
@@ -123,50 +96,45 @@ def say(text: str, task: str = "", failure: bool = False) -> None:
     outcome, outcome_task, failed = text, task, failure
 
 
-def cancel() -> None:
-    """Cancel the running job; the timer sees its end."""
-    if current:
-        current.cancelling = True
-        current.job.cancel()
-
-
 @bpy.app.handlers.persistent
 def forget(*_arguments: Any) -> None:
-    """Another file is open now: clear what came of the last job, and don't import the running one's result into it."""
+    """Another file is open now: clear what came of the last job, and don't import the others' results into it."""
     say("")
-    if current:
-        current.file_closed = True
+    for run in queue.runs:
+        run.file_closed = True
 
 
 def stop() -> None:
-    """Forget the running job: the add-on is being disabled."""
-    global current
-    current = None
+    """Forget the jobs: the add-on is being disabled."""
+    queue.leave()
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
 
 
 def tick() -> float | None:
-    """Read the job's events; the timer calls this until it returns None."""
-    global current
-    run = current
-    if run is None:
-        return None
-    for event in run.job.poll():
-        run.progress.take(event)
-    _picture(run)
-    if run.job.finished:
-        current = None
+    """Read the current job's events; the timer calls this until it returns None."""
+    before = _states()
+    ended = queue.poll()
+    for run in ended:
         _finish(run)
+    if run := queue.current:
+        _picture(run)
+    if ended or before != _states():
+        job_items.refresh()
     redraw("UI")
-    return INTERVAL if current else None
+    return INTERVAL if queue.runs else None
+
+
+def _states() -> list[str]:
+    return [run.job.state for run in queue.runs]
 
 
 def _picture(run: Run) -> None:
     """Bring the picture of a training up to date now and then."""
-    if run.task != TRAIN or time.monotonic() - run.pictured < PICTURE_INTERVAL:
+    global pictured
+    if run.task != TRAIN or time.monotonic() - pictured < PICTURE_INTERVAL:
         return
-    run.pictured = time.monotonic()
+    pictured = time.monotonic()
     try:
         image = training.show(run.job.folder)
     except RequestError as error:
@@ -189,8 +157,8 @@ def _finish(run: Run) -> None:
         if scene is None or run.file_closed:
             if run.task not in (TRAIN, IMPORT):
                 say(
-                    f"The {noun} is done, but its scene is closed. Import Result, under Last Job, adds it to any "
-                    f"scene, from this folder:\n{run.job.folder}",
+                    f"The {noun} is done, but its scene is closed. Import Result, under Jobs, adds it to any scene, "
+                    f"from this folder:\n{run.job.folder}",
                     run.task,
                 )
                 return

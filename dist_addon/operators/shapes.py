@@ -21,11 +21,6 @@ class DIST_OT_sample_shape(running.JobOperator, bpy.types.Operator):
     bl_label = "Sample Shape"
     task = SHAPE
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Say why the button is grey."""
-        return cls.poll_idle()
-
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Start a job; wait for it in background mode, or where asked to."""
         scene = context.scene
@@ -58,8 +53,6 @@ class DIST_OT_blend_shapes(running.JobOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
-        if not cls.poll_idle():
-            return False
         selected = [thing for thing in context.selected_objects if scene_result.is_result(thing)]
         if len(selected) != 2 or context.view_layer.objects.active not in selected:
             cls.poll_message_set("Select two shapes or reconstructions first, one of them active")

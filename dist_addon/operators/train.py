@@ -23,10 +23,10 @@ class DIST_OT_train_prior(running.JobOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
-        if not cls.poll_idle():
-            return False
         chosen = properties.of(context.scene).training
-        if chosen.source == "COLLECTION" and chosen.collection is None:
+        if any(run.task == TRAIN for run in running.queue.runs):
+            cls.poll_message_set("A training runs or waits: wait for it or cancel it")
+        elif chosen.source == "COLLECTION" and chosen.collection is None:
             cls.poll_message_set("Choose a collection of meshes first")
         elif chosen.source == "FOLDER" and not chosen.folder:
             cls.poll_message_set("Choose a folder of meshes first")

@@ -1,0 +1,184 @@
+"""Jobs in line, and the list of jobs, with a stand-in worker."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import bpy
+import pytest
+
+from blender_tests.addon.stage import is_alive, wait_until
+from dist_addon import api, job_items, jobs, prior_files
+from dist_addon.api import common
+from dist_addon.jobs import Job, Queue, Run, read_record
+from dist_addon.operators import running
+
+
+def make_run(folder: Path, mode: str, python: str, worker: Path) -> Run:
+    folder.mkdir()
+    (folder / "mode.txt").write_text(mode)
+    (folder / "request.json").write_text(json.dumps({"version": 1, "task": "reconstruct"}))
+    return Run(Job(folder, python, worker), "reconstruct")
+
+
+def test_one_runs_after_the_other(tmp_path, python, worker):
+    queue = Queue()
+    assert queue.current is None and queue.poll() == []
+    first, second, third = (make_run(tmp_path / name, "wait", python, worker) for name in "abc")
+    queue.runs += [first, second, third]
+    wait_until(lambda: queue.poll() == [] and (tmp_path / "a" / "ready.txt").exists(), 20)
+    assert [run.job.state for run in queue.runs] == ["running", "queued", "queued"]
+    assert queue.find(tmp_path / "b") is second and queue.find("") is first and queue.find("/elsewhere") is None
+    # One that waits is taken out of the line, and never runs.
+    second.cancel()
+    assert queue.poll() == [second] and queue.runs == [first, third]
+    assert read_record(tmp_path / "b").state == "cancelled" and not (tmp_path / "b" / "log.txt").exists()
+    first.cancel()
+    ended = []
+    wait_until(lambda: bool(ended.extend(queue.poll()) or ended), 5)
+    assert ended == [first] and not is_alive(first.job.pid)
+    wait_until(lambda: queue.poll() == [] and (tmp_path / "c" / "ready.txt").exists(), 20)
+    third.cancel()
+    wait_until(lambda: queue.poll() == [third], 5)
+    assert queue.runs == []
+
+
+def test_one_that_cannot_start_holds_nobody_up(tmp_path, python, worker):
+    queue = Queue()
+    first = make_run(tmp_path / "a", "result", "/no/python", worker)
+    second = make_run(tmp_path / "b", "result", python, worker)
+    queue.runs += [first, second]
+    ended = []
+    wait_until(lambda: bool(ended.extend(queue.poll()) or not queue.runs), 20)
+    assert [run.job.state for run in ended] == ["failed", "done"] and "/no/python" in first.job.error
+    assert read_record(tmp_path / "a").error == first.job.error
+
+
+def test_what_waits_can_be_taken_up_by_another(tmp_path, python, worker):
+    queue = Queue()
+    queue.runs.append(make_run(tmp_path / "a", "result", python, worker))
+    queue.leave()
+    assert queue.runs == [] and read_record(tmp_path / "a").state == "interrupted"
+
+
+# In Blender.
+
+
+@pytest.fixture
+def window(monkeypatch, worker, prior, tmp_path):
+    """Let the add-on behave as in a window, with the stand-in worker; returns the folder of the jobs."""
+    folder = tmp_path / "all jobs"
+    folder.mkdir()
+    real = common.launch
+
+    def launch(target, _worker, *others):
+        return real(target, worker, *others)
+
+    monkeypatch.setattr(common, "launch", launch)
+    monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(running, "in_background", lambda: False)
+    yield folder
+    running.stop()
+    running.say("")
+    jobs.cancel_all()
+
+
+def listed() -> list[tuple[str, str]]:
+    return [(item.name, item.state) for item in job_items.of(bpy.context.window_manager).jobs]
+
+
+def choose(number: int) -> job_items.DIST_JobItem:
+    job_items.of(bpy.context.window_manager).active_job = number
+    return job_items.active()
+
+
+def run_all() -> None:
+    wait_until(lambda: running.tick() is None, 30)
+
+
+def test_two_presses_two_shapes(scene, rig, window):
+    assert bpy.ops.dist.reconstruct() == bpy.ops.dist.reconstruct() == {"FINISHED"}
+    assert listed() == [("Reconstruction, cone", "queued")] * 2
+    # The request was written when the button was pressed: what becomes of the scene does not matter.
+    for camera in list(rig.objects):
+        bpy.data.objects.remove(camera)
+    run_all()
+    assert listed() == [("Reconstruction, cone", "done")] * 2
+    assert "DIST Shape" in scene.objects and "DIST Shape.001" in scene.objects
+
+
+def test_a_job_in_line_outlives_its_file(scene, rig, window):
+    for _ in range(2):
+        bpy.ops.dist.reconstruct()
+    running.tick()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    run_all()
+    assert [state for _, state in listed()] == ["done", "done"] and len(bpy.data.objects) == 0
+    assert "its scene is closed" in running.outcome
+    assert bpy.ops.dist.import_result(folder=choose(1).folder) == {"FINISHED"}
+    assert "DIST Shape" in bpy.context.scene.objects
+
+
+def fail(window: Path) -> Path:
+    """A job in the list that failed."""
+    bpy.ops.dist.reconstruct()
+    folder = Path(choose(0).folder)
+    assert folder.parent == window
+    (folder / "mode.txt").write_text("error")
+    run_all()
+    return folder
+
+
+def test_the_list_resumes_runs_again_and_removes(scene, rig, window):
+    folder = fail(window)
+    item = choose(0)
+    assert (item.state, item.error) == ("failed", "The masks do not agree.")
+    (folder / "mode.txt").write_text("wait")
+    assert bpy.ops.dist.resume_job() == {"FINISHED"}
+    assert choose(0).state == "queued"
+    for busy in (bpy.ops.dist.resume_job, bpy.ops.dist.rerun_job, bpy.ops.dist.remove_job):
+        with pytest.raises(RuntimeError, match="waits or runs: cancel it first"):
+            busy()
+    wait_until(lambda: running.tick() and (folder / "ready.txt").exists(), 20)
+    assert choose(0).state == "running"
+    bpy.ops.dist.cancel(folder=str(folder))
+    run_all()
+    assert choose(0).state == "cancelled"
+    (folder / "mode.txt").write_text("result")
+    bpy.ops.dist.rerun_job()
+    run_all()
+    assert choose(0).state == "done" and "DIST Shape" in scene.objects
+    with pytest.raises(RuntimeError, match="import its result"):
+        bpy.ops.dist.resume_job()
+    assert bpy.ops.dist.remove_job() == {"FINISHED"}
+    assert listed() == [] and not folder.exists() and "DIST Shape" in scene.objects
+    with pytest.raises(RuntimeError, match="Choose a job"):
+        bpy.ops.dist.show_log()
+
+
+def test_the_log_and_the_report_are_shown(scene, rig, window):
+    fail(window)
+    assert bpy.ops.dist.show_log() == {"FINISHED"}
+    assert "The masks do not agree." in bpy.data.texts["DIST Job"].as_string()
+    bpy.ops.dist.reconstruct()
+    run_all()
+    choose(0)
+    bpy.ops.dist.show_log()
+    shown = bpy.data.texts["DIST Job"].as_string()
+    assert '"scale": 1.5' in shown and "Log\n" in shown and len(bpy.data.texts) == 1
+
+
+def test_a_job_elsewhere_is_listed_with_its_scene(scene, rig, window, tmp_path):
+    with common.in_line():
+        job = api.start_reconstruction(rig, bpy.data.objects["Box"], prior="cone", folder=tmp_path / "mine")
+    job.cancel()
+    job_items.refresh()
+    assert listed() == []
+    scene.dist.last_job = str(tmp_path / "mine")
+    job_items.refresh()
+    assert listed() == [("Reconstruction, cone", "cancelled")]
+    with pytest.raises(RuntimeError, match="delete it yourself"):
+        bpy.ops.dist.remove_job()
