@@ -43,6 +43,7 @@ class DIST_PT_inputs(DIST_Panel, bpy.types.Panel):
         layout = form(self)
         settings = properties.of(context.scene)
         layout.prop(settings, "cameras")
+        layout.operator("dist.import_cameras", icon="IMPORT")
         if settings.cameras is not None:
             draw_views(layout, settings)
         layout.prop(settings, "points")

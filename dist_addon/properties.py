@@ -295,6 +295,13 @@ def inputs(scene: bpy.types.Scene, cameras: bpy.types.Collection | None = None) 
     }
 
 
+def choose(scene: bpy.types.Scene, imported: api.ImportedCameras) -> None:
+    """Make imported cameras the scene's inputs, and points that came with them, where it has none."""
+    chosen = of(scene)
+    chosen.cameras = imported.collection
+    chosen.points = chosen.points or imported.points
+
+
 def attach() -> None:
     """Give every scene and every object the properties, as ``scene.dist`` and ``object.dist``."""
     bpy.types.Scene.dist = PointerProperty(type=DIST_SceneProperties)  # type: ignore[attr-defined]

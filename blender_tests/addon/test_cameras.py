@@ -106,7 +106,7 @@ def test_an_added_camera_sees_what_the_view_says(scene, frame, fit, copied):
     depsgraph = api.evaluate(scene)
     K, pose = scene_cameras.intrinsics(camera, size, scene, depsgraph), scene_cameras.world_to_camera(camera, depsgraph)
     K[[0, 1], [0, 1]] *= 1.1
-    view = View("Cam", K, pose)
+    view = View("Cam refined", K, pose)
     before = camera.matrix_world.copy(), camera.data.lens
     made = scene_cameras.add_camera(view, size, camera if copied else None, scene.collection)
     depsgraph = api.evaluate(scene)

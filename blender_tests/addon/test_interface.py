@@ -95,6 +95,7 @@ def test_the_panels_offer_what_is_needed(scene, rig):
         assert ("prop", name) in drawn
     assert ("prop", "refine_shape") not in drawn
     assert ("operator", "dist.reconstruct") in drawn and ("operator", "dist.cancel") not in drawn
+    assert ("operator", "dist.import_cameras") in drawn
 
 
 def test_the_panels_ask_for_what_the_views_need(scene, rig):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import zipfile
@@ -47,9 +48,10 @@ def test_blenders_side_needs_no_torch():
     import_all(sys.executable, names, HEAVY, ROOT, after)
 
 
-def test_jobs_and_protocol_need_neither():
-    names = [*modules(ROOT / "dist_addon" / "jobs", ROOT), "dist_addon.worker.dist_engine.protocol"]
-    assert "dist_addon.jobs.job" in names
+def test_jobs_formats_and_protocol_need_neither():
+    folders = (modules(ROOT / "dist_addon" / name, ROOT) for name in ("jobs", "formats"))
+    names = [*itertools.chain(*folders), "dist_addon.worker.dist_engine.protocol"]
+    assert {"dist_addon.jobs.job", "dist_addon.formats.colmap"} <= set(names)
     import_all(sys.executable, names, HEAVY + BLENDER, ROOT)
 
 

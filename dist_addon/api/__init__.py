@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ..prior_files import Prior, find_prior, priors
+from ..scene.calibration import ImportedCameras
 from ..scene.masks import Background
+from .cameras import import_cameras
 from .common import evaluate, jobs_folder, new_job_folder, task_of
 from .job_list import jobs, remove, rerun, resume
 from .reconstruction import (
@@ -34,6 +36,7 @@ __all__ = [
     "QUALITIES",
     "SPREAD",
     "Background",
+    "ImportedCameras",
     "Inputs",
     "Prior",
     "Reconstruction",
@@ -45,6 +48,7 @@ __all__ = [
     "evaluate",
     "find_prior",
     "gather",
+    "import_cameras",
     "import_prior",
     "import_rendering",
     "import_reshape",

@@ -1,6 +1,19 @@
 """What the user can do, one file an action."""
 
-from . import bounds, cancel, import_prior, job_list, outlines, reconstruct, render, result, shapes, train, worker
+from . import (
+    bounds,
+    cancel,
+    import_cameras,
+    import_prior,
+    job_list,
+    outlines,
+    reconstruct,
+    render,
+    result,
+    shapes,
+    train,
+    worker,
+)
 
 CLASSES = (
     *reconstruct.CLASSES,
@@ -12,6 +25,7 @@ CLASSES = (
     *job_list.CLASSES,
     *result.CLASSES,
     *outlines.CLASSES,
+    *import_cameras.CLASSES,
     *bounds.CLASSES,
     *worker.CLASSES,
 )

@@ -145,7 +145,7 @@ def add_camera(
     matrix = np.eye(4)
     matrix[:3, :3] = rotation.T @ BLENDER_TO_PROTOCOL
     matrix[:3, 3] = -rotation.T @ translation
-    camera = bpy.data.objects.new(f"{view.name} refined", data)
+    camera = bpy.data.objects.new(view.name, data)
     camera.matrix_world = Matrix(matrix.tolist())
     collection.objects.link(camera)
     return camera

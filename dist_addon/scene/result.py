@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -75,7 +76,8 @@ def add_cameras(result: Result, scene: bpy.types.Scene) -> list[bpy.types.Object
         view.check()
         named: bpy.types.Object | None = bpy.data.objects.get(view.name)
         old = named if named is not None and named.type == "CAMERA" else None
-        camera = scene_cameras.add_camera(view, (data["width"], data["height"]), old, _collection(scene))
+        refined = replace(view, name=f"{view.name} refined")
+        camera = scene_cameras.add_camera(refined, (data["width"], data["height"]), old, _collection(scene))
         if view.name in result.report["iou"]:
             camera["dist_iou"] = result.report["iou"][view.name]
         camera["dist_turned"], camera["dist_moved"] = data["turned"], data["moved"]

@@ -1,0 +1,60 @@
+"""Bring in calibrated cameras with their pictures."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from .. import api, properties
+from ..worker.dist_engine.protocol import AXES, RequestError
+
+
+class DIST_OT_import_cameras(bpy.types.Operator):
+    """Add the cameras of a transforms.json, of a COLMAP model or of a Middlebury *_par.txt, with their pictures"""  # noqa: D400
+
+    bl_idname = "dist.import_cameras"
+    bl_label = "Import Cameras"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    # Blender's file browser fills this in: a file, or the folder that it shows.
+    filepath: StringProperty(name="File", description="The file of cameras, or its folder", subtype="FILE_PATH")
+    filter_glob: StringProperty(default="*.json;*.txt;*.bin", options={"HIDDEN", "SKIP_SAVE"})
+    up: EnumProperty(
+        name="Up",
+        description="Which axis of the file's world points up; it becomes Z",
+        items=[
+            ("usual", "As Usual", "Z in transforms.json, -Y in COLMAP's models, Y in Middlebury's files"),
+            *((axis, axis.upper(), "") for axis in AXES),
+        ],
+        default="usual",
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        if context.scene is None or context.scene.library:
+            cls.poll_message_set("The scene is linked from another file: open that file, or add a scene")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
+        """Ask for the file, or the folder."""
+        bpy.data.window_managers[0].fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[Any]:
+        """Add the cameras and choose them."""
+        path = bpy.path.abspath(self.filepath)
+        try:
+            found = api.import_cameras(path, None if self.up == "usual" else self.up, context.scene)
+        except RequestError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        properties.choose(context.scene, found)
+        self.report({"WARNING" if found.missing else "INFO"}, " ".join(found.notes))
+        return {"FINISHED"}
+
+
+CLASSES = (DIST_OT_import_cameras,)
