@@ -236,11 +236,16 @@ def draw_views(layout: bpy.types.UILayout, settings: properties.DIST_SceneProper
         column = layout.column(align=True)
         for name in ("frame_start", "frame_end", "frame_step"):
             column.prop(views, name)
+        layout.prop(views, "tracks")
     layout.prop(views, "pictures")
     layout.prop(views, "mask_source")
     needed = {"FOLDER": "mask_folder", "MASK": "mask", "BACKGROUND": "mask_tolerance"}
     if views.mask_source in needed:
         layout.prop(views, needed[views.mask_source])
+    layout.prop(views, "depth_folder")
+    if views.depth_folder:
+        layout.prop(views, "depth_kind")
+        layout.prop(views, "depth_scale")
 
 
 def draw_axes(layout: bpy.types.UILayout, context: bpy.types.Context, thing: bpy.types.Object) -> None:

@@ -63,6 +63,39 @@ class DIST_ViewProperties(bpy.types.PropertyGroup):
         default=api.Background().tolerance,
         subtype="FACTOR",
     )
+    depth_folder: StringProperty(
+        name="Depth",
+        description=(
+            "A folder of depth files for some or all of the views, EXR or PNG with 16 bits: called as the cameras or "
+            "their pictures, or ending in their numbers"
+        ),
+        subtype="DIR_PATH",
+        options=RELATIVE,
+    )
+    depth_kind: EnumProperty(
+        name="Depth Is",
+        description="What the files' numbers measure",
+        items=(
+            ("z", "Along the Axis", "Z: as Blender's Depth pass and most sensors have it"),
+            ("distance", "Distance", "From the camera to the surface, along each ray"),
+        ),
+    )
+    depth_scale: FloatProperty(
+        name="Depth Scale",
+        description="Blender units that 1 in the files is: 0.001 for a PNG's millimetres in a scene of metres",
+        min=1e-9,
+        soft_max=1.0,
+        default=1.0,
+        precision=6,
+    )
+    tracks: PointerProperty(
+        name="Tracks",
+        description=(
+            "A solved clip: its tracks on the thing, within the masks, are points of the surface. The animated camera "
+            "is the solved one"
+        ),
+        type=bpy.types.MovieClip,
+    )
 
 
 def is_animated(views: Any, cameras: bpy.types.Collection | None) -> bool:
@@ -81,8 +114,12 @@ def inputs(views: Any, cameras: bpy.types.Collection | None) -> dict[str, Any]:
     if views.mask_source == "MASK" and views.mask is None:
         raise RequestError("No mask was chosen: choose one in the DIST tab, or another source of the masks.")
     frames = range(views.frame_start, views.frame_end + 1, views.frame_step)
+    animated = is_animated(views, cameras)
+    depths = api.Depths(views.depth_folder, views.depth_kind, views.depth_scale)
     return {
-        "frames": frames if is_animated(views, cameras) else None,
+        "frames": frames if animated else None,
         "pictures": views.pictures or None,
         "masks": masks[views.mask_source],
+        "depths": depths if views.depth_folder else None,
+        "tracks": views.tracks if animated else None,
     }

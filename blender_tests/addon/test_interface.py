@@ -101,7 +101,10 @@ def test_the_panels_offer_what_is_needed(scene, rig):
 def test_the_panels_ask_for_what_the_views_need(scene, rig):
     views = scene.dist.views
     drawn = draw()
-    assert ("prop", "pictures") in drawn and ("prop", "mask_source") in drawn and ("prop", "frame_step") not in drawn
+    assert ("prop", "pictures") in drawn and ("prop", "mask_source") in drawn and ("prop", "depth_folder") in drawn
+    assert not {("prop", "frame_step"), ("prop", "tracks"), ("prop", "depth_kind")} & set(drawn)
+    views.depth_folder = "somewhere"
+    assert {("prop", "depth_kind"), ("prop", "depth_scale")} <= set(draw())
     for source, needed in [("FOLDER", "mask_folder"), ("MASK", "mask"), ("BACKGROUND", "mask_tolerance")]:
         assert ("prop", needed) not in draw()
         views.mask_source = source
@@ -109,7 +112,7 @@ def test_the_panels_ask_for_what_the_views_need(scene, rig):
     for camera in list(rig.objects)[1:]:
         rig.objects.unlink(camera)
     rig.objects[0].data.background_images[0].image.source = "SEQUENCE"
-    assert ("prop", "frame_step") in draw()
+    assert {("prop", "frame_step"), ("prop", "tracks")} <= set(draw())
     scene.dist.cameras = None
     assert ("prop", "mask_source") not in draw()
 

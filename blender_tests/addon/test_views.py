@@ -394,7 +394,10 @@ def test_the_scene_says_what_to_take(scene, rig, tmp_path):
     alone = bpy.data.collections.new("Alone")
     alone.objects.link(sequence(scene, tmp_path))
     views.frame_start, views.frame_end, views.frame_step = 2, 12, 5
-    assert list(properties.inputs(scene, alone)["frames"]) == [2, 7, 12]
+    views.tracks = bpy.data.movieclips.load(str(tmp_path / "shot_0107.png"))
+    asked = properties.inputs(scene, alone)
+    assert list(asked["frames"]) == [2, 7, 12] and asked["tracks"] == views.tracks
+    assert properties.inputs(scene)["tracks"] is None
 
 
 def test_the_command_line_says_it_too(scene, rig, tmp_path):
@@ -417,6 +420,14 @@ def test_the_command_line_says_it_too(scene, rig, tmp_path):
     assert list(asked("--frames", "3:5")["frames"]) == [3, 4, 5]
     with pytest.raises(RequestError, match="no mask “nothing”"):
         asked("--masks", "nothing")
+    assert asked()["depths"] is None
+    assert asked("--depths", "//d", "--depth-kind", "distance")["depths"] == api.Depths("//d", "distance", 1.0)
+    scene.dist.views.depth_folder, scene.dist.views.depth_scale = "//e", 0.5
+    assert asked()["depths"] == api.Depths("//e", "z", 0.5)
+    assert asked("--depth-scale", "0.25")["depths"] == api.Depths("//e", "z", 0.25)
+    sequence(scene, tmp_path)
+    clip = bpy.data.movieclips.load(str(tmp_path / "shot_0107.png"))
+    assert asked("--tracks", "shot_0107.png")["tracks"] == clip
 
 
 def test_huge_pictures_are_refused_before_memory_is_taken(scene, rig, monkeypatch):

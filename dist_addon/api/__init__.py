@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..prior_files import Prior, find_prior, priors
 from ..scene.calibration import ImportedCameras
+from ..scene.depths import Depths
 from ..scene.masks import Background
 from .cameras import import_cameras
 from .common import evaluate, jobs_folder, new_job_folder, task_of
@@ -36,6 +37,7 @@ __all__ = [
     "QUALITIES",
     "SPREAD",
     "Background",
+    "Depths",
     "ImportedCameras",
     "Inputs",
     "Prior",

@@ -19,11 +19,13 @@ from ..scene import bounds as scene_bounds
 from ..scene import cameras as scene_cameras
 from ..scene import masks as scene_masks
 from ..scene import result as scene_result
+from ..scene.depths import Depths, read_depths
 from ..scene.drawn_masks import draw_layers, read_layers
 from ..scene.masks import Masks
 from ..scene.placement import read_placement
 from ..scene.points import Points, read_points
 from ..scene.shots import Cameras, Shot, list_shots
+from ..scene.tracks import check_solved, read_tracks, solve_to_world
 from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
 from . import common
 
@@ -62,6 +64,8 @@ class Inputs(TypedDict, total=False):
     frames: Iterable[int] | None
     pictures: str | os.PathLike[str] | None
     masks: Masks
+    depths: Depths | None
+    tracks: bpy.types.MovieClip | None
     points: Points | None
     prior: str | os.PathLike[str]
     start: bpy.types.Object | None
@@ -82,6 +86,8 @@ def gather(
     frames: Iterable[int] | None = None,
     pictures: str | os.PathLike[str] | None = None,
     masks: Masks = None,
+    depths: Depths | None = None,
+    tracks: bpy.types.MovieClip | None = None,
     points: Points | None = None,
     prior: str | os.PathLike[str] = "table",
     start: bpy.types.Object | None = None,
@@ -112,6 +118,11 @@ def gather(
         What shows the thing: the pictures' alpha; a folder of masks, bright or opaque there, called as the cameras or
         as their pictures, or ending in their numbers; a mask of Blender's, drawn over an animated camera's pictures;
         what differs from a background of one colour.
+    depths : Depths, optional
+        A folder of depth files, for some or all of the views. Depth counts where the masks show the thing.
+    tracks : MovieClip, optional
+        A solved clip, whose camera sees the frames: its tracks on the thing are points of the surface, and nothing is
+        before them where they were tracked.
     points : Object or (N, 3) array, optional
         Points of the thing's surface: the vertices of a mesh, or places in the world.
     prior : str or path
@@ -155,7 +166,13 @@ def gather(
         placement = read_placement(start, file, depsgraph)
     box = None if bounds is None else scene_bounds.read_bounds(bounds, depsgraph)
     on_surface = None if points is None else read_points(points, depsgraph)
-    views, covered = _look(shots, masks, scene)
+    if tracks is not None:
+        check_solved(tracks, shots)
+    views, covered, solve = _look(shots, masks, tracks, scene)
+    measured = read_depths(depths, shots, views, covered) if depths and shots else None
+    sights = None
+    if tracks is not None and solve is not None:
+        on_surface, sights = _with_tracks(on_surface, *read_tracks(tracks, shots, views, covered, solve))
     settings = settings or replace(
         QUALITIES[quality],
         refine_shape=refine_shape,
@@ -170,7 +187,9 @@ def gather(
         masks=covered,
         bounds=box,
         settings=settings,
+        depths=measured,
         points=on_surface,
+        sights=sights,
         prior=file.reference,
         code=code,
         placement=placement,
@@ -179,14 +198,16 @@ def gather(
     return request
 
 
-def _look(shots: list[Shot], masks: Masks, scene: bpy.types.Scene) -> tuple[list[View], np.ndarray]:
-    """The cameras and the masks of shots."""
+def _look(
+    shots: list[Shot], masks: Masks, tracks: bpy.types.MovieClip | None, scene: bpy.types.Scene
+) -> tuple[list[View], np.ndarray, np.ndarray | None]:
+    """The cameras and the masks of shots, and where the solve of the tracks is in the world."""
     if not shots:
-        return [], np.zeros((0, 1, 1), np.uint8)
+        return [], np.zeros((0, 1, 1), np.uint8), None
     sources = scene_masks.mask_shots(shots, masks)
     size = scene_masks.mask_size(sources)
     scene_cameras.check_aspect(shots[0].camera, sources[0].picture.name, size, scene)
-    views, drawn = [], []
+    views, drawn, solve = [], [], None
     if isinstance(masks, bpy.types.Mask):
         # What a script changed in it is not evaluated by itself.
         masks.update_tag()
@@ -198,7 +219,17 @@ def _look(shots: list[Shot], masks: Masks, scene: bpy.types.Scene) -> tuple[list
             if isinstance(masks, bpy.types.Mask):
                 drawn.append(draw_layers(read_layers(masks, depsgraph), *size))
                 scene_masks.refuse_empty(drawn[-1], shot.who)
-    return views, np.stack(drawn) if drawn else scene_masks.read_masks(sources, masks, *size)
+            if tracks is not None:
+                solve = solve_to_world(tracks, shot, depsgraph)
+    return views, np.stack(drawn) if drawn else scene_masks.read_masks(sources, masks, *size), solve
+
+
+def _with_tracks(points: np.ndarray | None, tracked: np.ndarray, sights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points that nothing is known of but where they are, and then the tracked ones."""
+    if points is None:
+        return tracked, sights
+    unseen = np.zeros((len(points), sights.shape[1]), bool)
+    return np.concatenate([points, tracked]), np.concatenate([unseen, sights])
 
 
 def start_reconstruction(

@@ -24,6 +24,10 @@ def add(actions: Any) -> argparse.ArgumentParser:
         metavar="alpha|background|DIR|NAME",
         help="the pictures' alpha, a background of one colour, a folder, or a mask of the file's",
     )
+    parser.add_argument("--depths", metavar="DIR", help="folder of depth files (default: the scene's choice)")
+    parser.add_argument("--depth-kind", choices=("z", "distance"), help="along the camera's axis, or along each ray")
+    parser.add_argument("--depth-scale", type=float, metavar="UNITS", help="Blender units that 1 in the files is")
+    parser.add_argument("--tracks", metavar="NAME", help="name of a solved movie clip (default: the scene's choice)")
     parser.add_argument("--bounds", help="name of the bounds Empty (default: the scene's choice)")
     parser.add_argument("--points", help="name of a mesh of points of the surface (default: the scene's choice)")
     parser.add_argument("--start", help="name of a shape to start from (default: the scene's choice)")
@@ -59,7 +63,12 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
     inputs = properties.inputs(bpy.context.scene, named("collection", options.cameras))
     if options.masks:
         inputs["masks"] = _masks(options.masks)
+    views = properties.of(bpy.context.scene).views
+    folder = options.depths or views.depth_folder
+    kind, scale = options.depth_kind or views.depth_kind, options.depth_scale or views.depth_scale
     given = {
+        "depths": api.Depths(folder, kind, scale) if folder else None,
+        "tracks": named("movieclip", options.tracks),
         **{name: named("object", getattr(options, name)) for name in ("bounds", "points", "start")},
         **{name: getattr(options, name) for name in ("frames", "pictures", "prior", "quality")},
         **{name: getattr(options, name) for name in ("refine_cameras", "refine_focal_length")},

@@ -111,6 +111,11 @@ class Picture:
 def _size(image: bpy.types.Image, who: str) -> tuple[int, int]:
     size: Any = image.size
     width, height = size
+    if image.type == "MULTILAYER":
+        raise RequestError(
+            f"{who} is an EXR of several layers: save the one that counts as a file of its own, such as with the File "
+            "Output node, its format set to OpenEXR."
+        )
     if width == 0 or height == 0:
         raise RequestError(f"{who} cannot be read: open it in the Image Editor to see why, or replace it.")
     if width * height > MOST_PIXELS:

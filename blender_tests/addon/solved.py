@@ -1,0 +1,126 @@
+"""A clip of a sphere on a floor, tracked and solved by Blender, for the tests of tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy_extras.object_utils import world_to_camera_view
+from mathutils import Matrix, Vector
+
+from blender_tests.addon.stage import write_picture
+
+WIDTH, HEIGHT, FRAMES, FIRST = 160, 120, 12, 5
+CENTRE, RADIUS = np.array([1.0, 2.0, 0.5]), 0.5
+
+
+def directions(count: int) -> np.ndarray:
+    """Unit vectors (count, 3), evenly spread."""
+    z = 1 - (2 * np.arange(count) + 1) / count
+    turn = np.arange(count) * np.pi * (3 - 5**0.5)
+    return np.column_stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z])
+
+
+def orbit(camera: bpy.types.Object, frame: int) -> None:
+    """Put a camera where it is at a frame of the clip, counted from 0: on an arc around the sphere, and rising."""
+    angle = -0.6 + 0.12 * frame
+    away = np.array([np.sin(angle), -np.cos(angle), 0.35 + 0.03 * frame])
+    camera.matrix_world = Matrix.Translation((CENTRE + 2.4 * away).tolist()) @ (
+        Vector(away).to_track_quat("Z", "Y").to_matrix().to_4x4()
+    )
+
+
+def sphere_mask(camera: bpy.types.Object) -> np.ndarray:
+    """The pixels (H, W) through whose centres the sphere is seen, by a camera of 50 mm before a sensor of 36 mm."""
+    rows, columns = np.indices((HEIGHT, WIDTH)) + 0.5
+    focal = 50 / 36 * WIDTH
+    rays = np.stack([(columns - WIDTH / 2) / focal, (HEIGHT / 2 - rows) / focal, -np.ones((HEIGHT, WIDTH))], axis=-1)
+    rays = rays @ np.array(camera.matrix_world)[:3, :3].T
+    to_centre = CENTRE - np.array(camera.matrix_world)[:3, 3]
+    along = rays @ to_centre / np.linalg.norm(rays, axis=-1)
+    return (to_centre @ to_centre - along**2 < RADIUS**2) & (along > 0)
+
+
+def solved_clip(scene: bpy.types.Scene, folder: Path) -> tuple[bpy.types.Object, bpy.types.MovieClip]:
+    """Make the pictures, track and solve them, and bring the solved camera where the pictures were taken.
+
+    Returns
+    -------
+    camera : Object
+        With a Camera Solver constraint, and the clip as background image.
+    clip : MovieClip
+        From frame `FIRST` on; tracks “s…” are on the sphere, “f…” on the floor.
+    """
+    scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
+    eye = bpy.data.objects.new("Eye", bpy.data.cameras.new("Eye"))
+    scene.collection.objects.link(eye)
+    on_sphere = CENTRE + RADIUS * directions(60)
+    x, y = np.meshgrid(np.linspace(-0.2, 2.2, 5), np.linspace(1.2, 3.4, 5))
+    on_floor = np.column_stack([x.ravel(), y.ravel(), np.zeros(25)])
+    places = {f"s{i}": p for i, p in enumerate(on_sphere)} | {f"f{i}": p for i, p in enumerate(on_floor)}
+    marks: dict[str, dict[int, tuple[float, float]]] = {name: {} for name in places}
+    for frame in range(FRAMES):
+        orbit(eye, frame)
+        bpy.context.view_layer.update()
+        mask = sphere_mask(eye)
+        pixels = np.ones((HEIGHT, WIDTH, 4))
+        pixels[..., 3] = mask
+        write_picture(folder / f"take{frame:03d}.png", pixels)
+        where = np.array(eye.location)
+        for name, place in places.items():
+            seen = world_to_camera_view(scene, eye, Vector(place))
+            column, row = int(seen.x * WIDTH), int((1 - seen.y) * HEIGHT)
+            if not (0 <= column < WIDTH and 0 <= row < HEIGHT):
+                continue
+            # The sphere hides its own back, and the floor behind it.
+            shown = (place - CENTRE) @ (where - place) > 0 if name[0] == "s" else not mask[row, column]
+            if shown:
+                marks[name][frame + 1] = (seen.x, seen.y)
+    clip = bpy.data.movieclips.load(str(folder / "take000.png"))
+    clip.frame_start = FIRST
+    lens = clip.tracking.camera
+    lens.sensor_width, lens.focal_length = 36, 50
+    for name, own in marks.items():
+        if len(own) < 6:
+            continue
+        track = clip.tracking.tracks.new(name=name, frame=min(own))
+        for frame, co in own.items():
+            track.markers.insert_frame(frame, co=co)
+    solve(clip)
+    camera = bpy.data.objects.new("Solved", bpy.data.cameras.new("Solved"))
+    scene.collection.objects.link(camera)
+    constraint = camera.constraints.new("CAMERA_SOLVER")
+    constraint.use_active_clip, constraint.clip = False, clip
+    background = camera.data.background_images.new()
+    background.source, background.clip = "MOVIE_CLIP", clip
+    # What an artist does with Set Origin, Set Scale and so on: the solve is known only up to these.
+    tracked = [track for track in clip.tracking.tracks if track.has_bundle]
+    bundles = np.array([track.bundle[:] for track in tracked])
+    camera.matrix_world = Matrix(similarity(bundles, np.array([places[track.name] for track in tracked])).tolist())
+    return camera, clip
+
+
+def solve(clip: bpy.types.MovieClip) -> None:
+    """Press Solve Camera Motion in a clip editor."""
+    window = bpy.context.window_manager.windows[0]
+    area = window.screen.areas[0]
+    area.type = "CLIP_EDITOR"
+    space = area.spaces.active
+    space.clip = clip
+    clip.tracking.settings.use_keyframe_selection = True
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region, space_data=space):
+        assert bpy.ops.clip.solve_camera() == {"FINISHED"}
+
+
+def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The similarity (4, 4) that brings points (N, 3) nearest to others (Umeyama 1991)."""
+    middle, goal = source.mean(axis=0), target.mean(axis=0)
+    left, stretch, right = np.linalg.svd((target - goal).T @ (source - middle))
+    sign = np.array([1, 1, np.sign(np.linalg.det(left @ right))])
+    scale = (stretch * sign).sum() / ((source - middle) ** 2).sum()
+    matrix = np.eye(4)
+    matrix[:3, :3] = scale * (left * sign) @ right
+    matrix[:3, 3] = goal - matrix[:3, :3] @ middle
+    return matrix
