@@ -260,3 +260,13 @@ def test_a_picture_that_is_open_already_is_shared(scene, tmp_path):
     # Its K is that of the file, through the add-on's own eyes too.
     K = scene_cameras.intrinsics(camera, (64, 48), scene, api.evaluate(scene))
     np.testing.assert_allclose(K, cameras[0].K, atol=1e-4)
+
+
+def test_a_linked_scene_gets_no_cameras(scene, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (there, here):
+        here.scenes = there.scenes[:1]
+    assert bpy.ops.dist.import_cameras.poll()
+    with bpy.context.temp_override(scene=here.scenes[0]):
+        assert not bpy.ops.dist.import_cameras.poll()

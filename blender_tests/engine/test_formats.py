@@ -190,12 +190,15 @@ MIRRORED = [[-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
         ("transforms", spoil_all(distortion_params=[0, 0.1]), ["distortion_params", "image_undistorter"]),
         ("transforms", spoil_frame(file_path=None), ["frame 1", "“file_path”"]),
         ("transforms", spoil_frame(file_path="a\0b.png"), ["frame 1", "name is damaged"]),
+        ("transforms", spoil_frame(file_path="/"), ["frame 1", "name is damaged"]),
+        ("transforms", spoil_frame(file_path="a\ud800.png"), ["frame 1", "name of the picture is damaged"]),
+        ("transforms", spoil_frame(fl_y="\ud800"), ["frame 1", "“fl_y” is '\\ud800'"]),
         ("transforms", spoil_frame(transform_matrix=[[1, 0], [0, 1]]), ["frame 1", "“transform_matrix”"]),
         ("transforms", spoil_frame(transform_matrix=[[math.nan] * 4] * 4), ["frame 1", "finite"]),
         ("transforms", spoil_frame(transform_matrix=[[0] * 4] * 4), ["frame 1", "zero size"]),
         ("transforms", spoil_frame(transform_matrix=SHEARED), ["frame 1", "sheared"]),
         ("transforms", spoil_frame(transform_matrix=MIRRORED), ["frame 1", "mirrored"]),
-        ("transforms", spoil_frame(fl_x="long"), ["frame 1", "“fl_x” is long"]),
+        ("transforms", spoil_frame(fl_x="long"), ["frame 1", "“fl_x” is 'long'"]),
         ("transforms", spoil_frame(fl_x=-70, fl_y=-70), ["frame 1", "above 0"]),
         ("transforms", spoil_frame(cx=math.inf), ["frame 1", "“cx”"]),
         ("transforms", spoil_frame(w=32), ["frame 1", "32 x 48", "“pic0”", "64 x 48", "one size"]),
@@ -205,6 +208,7 @@ MIRRORED = [[-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
         ("text", spoil_text("cameras.txt", "PINHOLE", "OPENCV"), ["cameras.txt, line 3", "no camera"]),
         ("text", spoil_text("cameras.txt", "PINHOLE", "EUCM"), ["cameras.txt, line 3", "EUCM", "image_undistorter"]),
         ("text", spoil_text("cameras.txt", " 64 ", " 1e3 "), ["cameras.txt, line 3", "“1e3” is no whole number"]),
+        ("text", spoil_text("cameras.txt", " 70.0 ", " 1e300 "), ["images.txt, line 2", "larger than 1e+09"]),
         ("text", spoil_text("cameras.txt", " 64 ", " 0 "), ["images.txt, line 2", "0 x 48"]),
         ("text", spoil_text("cameras.txt", " 70.0 ", " nan "), ["cameras.txt, line 3", "not finite"]),
         ("text", spoil_text("cameras.txt", "11 ", "99 "), ["images.txt, line 2", "no camera 11 in cameras.txt"]),
@@ -268,6 +272,13 @@ def test_a_missing_picture_has_its_place(tmp_path):
     assert formats.read(tmp_path).pictures == [tmp_path / "images" / f"pic{n}.png" for n in range(2)]
     (tmp_path / "images" / "pic1.png").unlink()
     assert formats.read(tmp_path).pictures == [tmp_path / "images" / f"pic{n}.png" for n in range(2)]
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_picture(tmp_path):
+    cameras = looking_at_origin(2)
+    cameras[0].picture = "9" * 300 + ".png"
+    for write in (camera_files.write_transforms, camera_files.write_colmap_binary):
+        assert len(formats.read(write(tmp_path / write.__name__, cameras)).views) == 2
 
 
 def test_each_file_of_a_model_stands_for_it(tmp_path):

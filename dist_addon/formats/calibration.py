@@ -12,6 +12,7 @@ from ..worker.dist_engine.protocol import AXES, RequestError, View
 
 MOST_VIEWS = 20_000
 MOST_PIXELS = 1 << 16
+LARGEST, SMALLEST = 1e9, 1e-3
 # Files round their numbers.
 ROUNDING = 1e-3
 # What may go lost where Blender can't represent a camera exactly, in pixels: less than a calibration is good for.
@@ -152,13 +153,14 @@ def combine(
 def _check(shot: Shot) -> Shot:
     """A shot with a clean camera of its own; raises `RequestError` for what is no camera."""
     K, pose, (width, height) = np.array(shot.K, float), np.array(shot.world_to_camera, float), shot.size
-    if "\0" in shot.name or "\0" in str(shot.picture):
+    if not shot.name or "\0" in shot.name or "\0" in str(shot.picture):
         raise RequestError(f"{shot.where}: the picture's name is damaged: write the file again.")
-    if not (np.isfinite(K).all() and np.isfinite(pose).all()):
-        raise RequestError(f"{shot.where}: a number of the camera is not finite: calibrate again without this picture.")
+    # Blender's single precision has no use for larger ones.
+    if not ((np.abs(K) < LARGEST).all() and (np.abs(pose) < LARGEST).all()):
+        raise RequestError(f"{shot.where}: a number of the camera is larger than {LARGEST:g}: calibrate it again.")
     if not (0 < width <= MOST_PIXELS and 0 < height <= MOST_PIXELS):
         raise RequestError(f"{shot.where}: the picture is {width} x {height} pixels: between 1 and {MOST_PIXELS} fit.")
-    if K[0, 0] <= 0 or K[1, 1] <= 0:
+    if min(K[0, 0], K[1, 1]) < SMALLEST:
         raise RequestError(f"{shot.where}: the focal length is {K[0, 0]:g}, {K[1, 1]:g} pixels: it must be above 0.")
     if abs(K[0, 1]) / K[1, 1] * max(abs(K[1, 2]), abs(height - K[1, 2])) > TOLERANCE:
         raise RequestError(f"{shot.where}: the camera's pixels are skewed (K12 = {K[0, 1]:g}). {UNDISTORT}")

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..worker.dist_engine.protocol import RequestError
 from .calibration import ROUNDING, UNDISTORT, Calibration, Shot, combine
-from .files import numbers, read_lines
+from .files import exists, numbers, read_lines
 
 FILES = ("cameras", "images", "points3D")
 # COLMAP itself takes the binary files where both are there.
@@ -135,7 +135,7 @@ def _find_pictures(folder: Path, names: list[str]) -> list[Path]:
     above = folder.absolute().parents
     places = [folder / "images", folder, *(place / "images" for place in above[:2]), *above[:2]]
     for place in places:
-        if any((place / name).is_file() for name in names):
+        if any(exists(place / name) for name in names):
             return [place / name for name in names]
     # Where COLMAP's own scripts would have them.
     root = above[1] if folder.parent.name == "sparse" and len(above) > 1 else above[0] if above else folder

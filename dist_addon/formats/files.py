@@ -46,6 +46,14 @@ def numbers(texts: Iterable[str], where: str) -> list[float]:
     return found
 
 
+def exists(path: Path) -> bool:
+    """Whether a file is there; none is, of a name that the system does not know."""
+    try:
+        return path.is_file()
+    except OSError:  # The name is too long.
+        return False
+
+
 def picture_size(path: Path) -> tuple[int, int] | None:
     """Return a PNG's or JPEG's width and height in pixels, from its head alone; None for any other file, or none."""
     try:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..worker.dist_engine.protocol import RequestError
 from .calibration import MOST_VIEWS, UNDISTORT, Calibration, Shot, combine
-from .files import check_size, sizes_of
+from .files import check_size, exists, sizes_of
 
 # The world of NeRF's files, and what instant-ngp and nerfstudio make of COLMAP's.
 UP = "+z"
@@ -78,29 +78,33 @@ def _picture(folder: Path, entry: Mapping[str, Any], where: str) -> Path:
     name = entry.get("file_path")
     if not isinstance(name, str) or not name:
         raise RequestError(f"{where}: “file_path”, the picture, is missing: write the file again.")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(f"{where}: the name of the picture is damaged: {error}. Write the file again.") from error
     # Files that were written on Windows.
     path = folder / name.replace("\\", "/")
-    if path.is_file():
+    if exists(path) or not path.name:
         return path
-    return next((found for end in ENDINGS if (found := path.with_name(path.name + end)).is_file()), path)
+    return next((found for end in ENDINGS if exists(found := path.with_name(path.name + end))), path)
 
 
 def _number(frame: Mapping[str, Any], key: str, where: str) -> float:
     value = frame[key]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e18:
-        raise RequestError(f"{where}: “{key}” is {value!s:.40}, not a number: write the file again.")
+        raise RequestError(f"{where}: “{key}” is {value!a:.40}, not a number: write the file again.")
     return float(value)
 
 
 def _refuse_distortion(frame: Mapping[str, Any], where: str) -> None:
-    model = str(frame.get("camera_model") or "PINHOLE")
+    model = frame.get("camera_model") or "PINHOLE"
     if model not in MODELS or frame.get("is_fisheye"):
-        kind = "FISHEYE" if model in MODELS else f"{model:.40}"
+        kind = "FISHEYE" if model in MODELS else f"{model!a:.40}"
         raise RequestError(f"{where}: the lens is of the kind {kind}. {UNDISTORT}")
     for key in DISTORTION:
         values = frame.get(key) or 0
         if any(value != 0 for value in (values if isinstance(values, list) else [values])):
-            raise RequestError(f"{where}: the lens is distorted ({key} = {values!s:.40}). {UNDISTORT}")
+            raise RequestError(f"{where}: the lens is distorted ({key} = {values!a:.40}). {UNDISTORT}")
 
 
 def _intrinsics(frame: ChainMap[str, Any], size: tuple[int, int], where: str) -> np.ndarray:

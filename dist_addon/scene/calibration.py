@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 
 from ..formats import Calibration
+from ..formats.files import exists
 from . import cameras as scene_cameras
 
 
@@ -61,7 +62,7 @@ def add_calibration(calibration: Calibration, scene: bpy.types.Scene) -> Importe
         data.show_background_images = True
         data.background_images.new().image = _image(picture)
         cameras.append(camera)
-    missing = [picture for picture in calibration.pictures if not picture.is_file()]
+    missing = [picture for picture in calibration.pictures if not exists(picture)]
     notes = [f"Added {len(cameras)} cameras in “{collection.name}”."]
     if missing:
         notes.append(
@@ -80,7 +81,7 @@ def add_calibration(calibration: Calibration, scene: bpy.types.Scene) -> Importe
 
 def _image(path: Path) -> bpy.types.Image:
     """The image of a file, which Blender reads when it is shown; of one that is missing, a place for it."""
-    if path.is_file():
+    if exists(path):
         return bpy.data.images.load(str(path), check_existing=True)
     image = bpy.data.images.new(path.name, 1, 1)
     image.source, image.filepath = "FILE", str(path)
