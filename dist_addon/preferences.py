@@ -7,11 +7,9 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
+from . import worker_python
+from .jobs import installed
 from .labels import draw_text
-
-# What came of the last test, for the page: a report would appear in another window, behind this one.
-tested = ""
-test_failed = False
 
 
 class DIST_AddonPreferences(bpy.types.AddonPreferences):
@@ -42,15 +40,22 @@ class DIST_AddonPreferences(bpy.types.AddonPreferences):
         layout.use_property_split = True
         layout.prop(self, "python")
         layout.prop(self, "device")
-        layout.operator("dist.test_worker", icon="PLAY")
-        if tested:
-            draw_text(layout, context, tested, "ERROR" if test_failed else "CHECKMARK")
-
-
-def say(text: str, failure: bool = False) -> None:
-    """Show on the page what came of a test."""
-    global tested, test_failed
-    tested, test_failed = text, failure
+        row = layout.row()
+        row.operator("dist.test_worker", icon="PLAY")
+        whole = installed(worker_python.folder())
+        row.operator("dist.install_worker", text="Repair PyTorch" if whole else "Install PyTorch", icon="IMPORT")
+        if whole and self.python:
+            layout.label(text="Empty the field Python to use the PyTorch that is installed", icon="INFO")
+        # A report would appear in another window, behind this one.
+        if worker_python.job:
+            state = worker_python.progress
+            layout.label(text=state.message)
+            layout.progress(text=state.detail and f"{state.step} of {state.steps} MB", factor=state.factor)
+            layout.operator("dist.cancel_install", icon="CANCEL")
+        elif worker_python.testing:
+            layout.label(text="Loading PyTorch", icon="SORTTIME")
+        elif worker_python.outcome:
+            draw_text(layout, context, worker_python.outcome, "ERROR" if worker_python.failed else "CHECKMARK")
 
 
 def _get() -> bpy.types.AddonPreferences | None:

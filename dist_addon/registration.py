@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import cli, job_items, jobs, live, operators, outlines, panels, preferences, properties
+from . import cli, job_items, jobs, live, operators, outlines, panels, preferences, properties, worker_python
 from .operators import running
 
 CLASSES = (
@@ -47,6 +47,7 @@ def register() -> None:
 def unregister() -> None:
     """Undo `register`, and end every running worker."""
     running.stop()
+    worker_python.stop()
     outlines.show(False)
     for handlers, function in _handlers():
         if function in handlers:

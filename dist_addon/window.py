@@ -18,3 +18,11 @@ def redraw(kind: str = "WINDOW") -> None:
                 for region in area.regions:
                     if region.type == kind:
                         region.tag_redraw()
+
+
+def redraw_preferences() -> None:
+    """Have the preferences drawn again, where a window shows them."""
+    for window in bpy.data.window_managers[0].windows:
+        for area in window.screen.areas:
+            if area.type == "PREFERENCES":
+                area.tag_redraw()

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import bpy
 
-from .. import preferences, storage
-from ..jobs import Job, JobError, Progress, find_python, new_folder
+from .. import preferences, storage, worker_python
+from ..jobs import Job, JobError, Progress, new_folder
 from ..jobs.environment import clean_environment
 from ..prior_files import Prior
 from ..worker.dist_engine.protocol import CHECKPOINT_FILE, PRIOR_FILE, RequestError, read_task
@@ -67,7 +67,7 @@ def launch(
     folder: str | os.PathLike[str] | None, worker_folder: Path, resumes: bool, write: Callable[[Path], None]
 ) -> Job:
     """Start a worker in a folder, once `write` has put a request there; else as `start`."""
-    python = find_python(preferences.python())
+    python = worker_python.find(preferences.python())
     target = new_job_folder() if folder is None else Path(folder)
     program = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from ..worker.dist_engine.protocol import RequestError
-from . import batch, import_cameras, import_prior, jobs, reconstruct, render, sample, train
+from . import batch, import_cameras, import_prior, jobs, reconstruct, render, sample, train, worker
 from .common import FAILED, MISUSED
 
 _commands: list[Any] = []
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="blender SCENE.blend --command dist", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    for command in (reconstruct, batch, render, sample, train, import_prior, import_cameras, jobs):
+    for command in (reconstruct, batch, render, sample, train, import_prior, import_cameras, jobs, worker):
         command.add(actions)
     try:
         options = parser.parse_args(arguments)

@@ -14,8 +14,7 @@ from typing import Any
 
 import bpy
 
-from .. import api, preferences
-from ..jobs import find_python
+from .. import api, preferences, worker_python
 from ..worker.dist_engine.protocol import RequestError
 from . import reconstruct
 from .common import DONE, FAILED, MISUSED, write_report, written_beside
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     except (RequestError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return MISUSED
-    find_python(preferences.python())
+    worker_python.find(preferences.python())
     index, count = options.shard
     report = []
     for line in lines[index - 1 :: count]:

@@ -1,7 +1,8 @@
 """Find a Python, start a worker with it, watch it, cancel it. No bpy and no torch in here."""
 
 from .folders import Record, list_records, new_folder, read_record, remove
-from .job import Job, JobError, cancel_all
+from .installer import Plan, installed, make_plan, start_install
+from .job import Job, JobError, any_running, cancel_all
 from .progress import Progress
 from .python_finder import WorkerPython, check_python, find_python
 from .queue import Queue, Run
@@ -9,16 +10,21 @@ from .queue import Queue, Run
 __all__ = [
     "Job",
     "JobError",
+    "Plan",
     "Progress",
     "Queue",
     "Record",
     "Run",
     "WorkerPython",
+    "any_running",
     "cancel_all",
     "check_python",
     "find_python",
+    "installed",
     "list_records",
+    "make_plan",
     "new_folder",
     "read_record",
     "remove",
+    "start_install",
 ]

@@ -316,6 +316,11 @@ def _end(process: subprocess.Popen[bytes], outbox: Outbox) -> None:
     outbox.close()
 
 
+def any_running() -> bool:
+    """Whether a worker of this process runs."""
+    return bool(_running)
+
+
 def cancel_all() -> None:
     """Cancel every running job of this process and wait until the workers are gone."""
     jobs = list(_running)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# The worker's stages, in an artist's words.
+# The worker's stages, and the installer's, in an artist's words.
 STAGES = {
     "start": "Preparing the pictures",
     "fit": "Fitting the shape",
@@ -17,6 +17,11 @@ STAGES = {
     "train": "Training the prior",
     "keep": "Writing the prior",
     "import": "Reading the checkpoint",
+    "prepare": "Looking for a Python",
+    "environment": "Making the environment",
+    "fetch": "Fetching packages",
+    "unpack": "Unpacking: this takes a while",
+    "test": "Trying it",
 }
 
 

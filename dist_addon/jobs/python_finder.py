@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .environment import NO_WINDOW, clean_environment
@@ -33,6 +33,11 @@ for name, module in json.loads(sys.argv[1]).items():
             importlib.import_module(module)
         except BaseException as error:
             answer["broken"][name] = f"{type(error).__name__}: {error}"
+if sys.argv[2] == "import" and "torch" in answer["packages"] and "torch" not in answer["broken"]:
+    import torch
+    answer["devices"] = ["CPU"] + [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        answer["devices"].append("Metal")
 print(json.dumps(answer))
 """
 
@@ -51,14 +56,18 @@ class WorkerPython:
         Python's version, such as ``3.11.9``.
     packages : dict
         Version of each of `PACKAGES`.
+    devices : list of str
+        What PyTorch can compute on; empty where that was not asked.
     """
 
     path: str
     version: str
     packages: dict[str, str]
+    devices: list[str] = field(default_factory=list, compare=False)
 
     def __str__(self) -> str:
-        return f"Python {self.version} with " + ", ".join(f"{k} {v}" for k, v in self.packages.items())
+        told = f"Python {self.version} with " + ", ".join(f"{k} {v}" for k, v in self.packages.items())
+        return f"{told}; devices: {', '.join(self.devices)}" if self.devices else told
 
 
 def check_python(path: str, thorough: bool = False) -> WorkerPython:
@@ -115,18 +124,20 @@ def check_python(path: str, thorough: bool = False) -> WorkerPython:
     if broken:
         name, reason = next(iter(broken.items()))
         raise JobError(f"“{path}” has {name}, but it does not load: {reason}. Install {name} there again.")
-    _found[path] = WorkerPython(path, _dotted(version), packages)
+    _found[path] = WorkerPython(path, _dotted(version), packages, [str(each) for each in data.get("devices", [])])
     return _found[path]
 
 
-def find_python(chosen: str = "") -> WorkerPython:
+def find_python(chosen: str = "", own: str = "") -> WorkerPython:
     """Find the Python that runs the worker.
 
     Parameters
     ----------
     chosen : str
-        What the user chose. Empty: ``DIST_PYTHON``, then the interpreter of this process, then those on the search
-        path, then virtual environments in common places; the first that has all packages.
+        What the user chose. Empty: ``DIST_PYTHON``, then `own`, the interpreter of this process, those on the search
+        path, and virtual environments in common places; the first that has all packages.
+    own : str
+        The one that the add-on installed; empty where there is none.
 
     Raises
     ------
@@ -137,15 +148,16 @@ def find_python(chosen: str = "") -> WorkerPython:
     if chosen:
         return check_python(chosen)
     without = []
-    for path in _candidates():
+    for path in [own, *_candidates()] if own else _candidates():
         try:
             return check_python(path)
         except JobError as error:
             without.append(str(error))
     tried = "\n".join(f"- {line}" for line in without) or "- (no Python at all)"
     raise JobError(
-        "No Python for the worker was found: it needs one with " + ", ".join(PACKAGES) + ". Install them "
-        f"into a Python of yours and choose it in the add-on's preferences, or set {VARIABLE}. Tried:\n{tried}"
+        "No Python for the worker was found: it needs one with " + ", ".join(PACKAGES) + ". Press Install "
+        "PyTorch in the add-on's preferences, or install them into a Python of yours and choose it there, or set "
+        f"{VARIABLE}. Tried:\n{tried}"
     )
 
 
