@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker")]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker"), str(ROOT)]
 
-from benchmarks import camera, feedforward, gradients, meshing, priors, solvers, sparse_depth  # noqa: E402
+from benchmarks import camera, feedforward, gradients, meshing, priors, solvers, sparse_depth, tracks  # noqa: E402
 
 BENCHMARKS = {
     "camera": camera,
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "priors": priors,
     "solvers": solvers,
     "sparse-depth": sparse_depth,
+    "tracks": tracks,
 }
 
 

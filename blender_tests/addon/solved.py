@@ -10,6 +10,7 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
 
 from blender_tests.addon.stage import write_picture
+from tools.tracked_clip import make_clip
 
 WIDTH, HEIGHT, FRAMES, FIRST = 160, 120, 12, 5
 CENTRE, RADIUS = np.array([1.0, 2.0, 0.5]), 0.5
@@ -77,50 +78,6 @@ def solved_clip(scene: bpy.types.Scene, folder: Path) -> tuple[bpy.types.Object,
             shown = (place - CENTRE) @ (where - place) > 0 if name[0] == "s" else not mask[row, column]
             if shown:
                 marks[name][frame + 1] = (seen.x, seen.y)
-    clip = bpy.data.movieclips.load(str(folder / "take000.png"))
+    camera, clip = make_clip(folder / "take000.png", places, marks, 50)
     clip.frame_start = FIRST
-    lens = clip.tracking.camera
-    lens.sensor_width, lens.focal_length = 36, 50
-    for name, own in marks.items():
-        if len(own) < 6:
-            continue
-        track = clip.tracking.tracks.new(name=name, frame=min(own))
-        for frame, co in own.items():
-            track.markers.insert_frame(frame, co=co)
-    solve(clip)
-    camera = bpy.data.objects.new("Solved", bpy.data.cameras.new("Solved"))
-    scene.collection.objects.link(camera)
-    constraint = camera.constraints.new("CAMERA_SOLVER")
-    constraint.use_active_clip, constraint.clip = False, clip
-    background = camera.data.background_images.new()
-    background.source, background.clip = "MOVIE_CLIP", clip
-    # What an artist does with Set Origin, Set Scale and so on: the solve is known only up to these.
-    tracked = [track for track in clip.tracking.tracks if track.has_bundle]
-    bundles = np.array([track.bundle[:] for track in tracked])
-    camera.matrix_world = Matrix(similarity(bundles, np.array([places[track.name] for track in tracked])).tolist())
     return camera, clip
-
-
-def solve(clip: bpy.types.MovieClip) -> None:
-    """Press Solve Camera Motion in a clip editor."""
-    window = bpy.context.window_manager.windows[0]
-    area = window.screen.areas[0]
-    area.type = "CLIP_EDITOR"
-    space = area.spaces.active
-    space.clip = clip
-    clip.tracking.settings.use_keyframe_selection = True
-    region = next(region for region in area.regions if region.type == "WINDOW")
-    with bpy.context.temp_override(window=window, area=area, region=region, space_data=space):
-        assert bpy.ops.clip.solve_camera() == {"FINISHED"}
-
-
-def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The similarity (4, 4) that brings points (N, 3) nearest to others (Umeyama 1991)."""
-    middle, goal = source.mean(axis=0), target.mean(axis=0)
-    left, stretch, right = np.linalg.svd((target - goal).T @ (source - middle))
-    sign = np.array([1, 1, np.sign(np.linalg.det(left @ right))])
-    scale = (stretch * sign).sum() / ((source - middle) ** 2).sum()
-    matrix = np.eye(4)
-    matrix[:3, :3] = scale * (left * sign) @ right
-    matrix[:3, 3] = goal - matrix[:3, :3] @ middle
-    return matrix
