@@ -8,7 +8,7 @@ import bpy
 
 from . import job_items, live, outlines, properties, view_properties
 from .labels import draw_text
-from .operators import running
+from .operators import check_inputs, running
 from .scene.axes import read_axes
 from .scene.result import is_result, why_fixed
 from .worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, SHAPE, TRAIN, RequestError
@@ -22,6 +22,10 @@ STATE_ICONS: dict[str, Any] = {
     "cancelled": "X",
     "interrupted": "UNLINKED",
 }
+
+
+# How many views without, and how many with a problem are listed one by one.
+MOST_VIEWS = 12
 
 
 class DIST_Panel:
@@ -46,6 +50,7 @@ class DIST_PT_inputs(DIST_Panel, bpy.types.Panel):
         layout.operator("dist.import_cameras", icon="IMPORT")
         if settings.cameras is not None:
             draw_views(layout, settings)
+            draw_checks(layout, context)
         layout.prop(settings, "points")
         layout.prop(settings, "bounds")
         layout.operator("dist.add_bounds", icon="EMPTY_DATA")
@@ -246,6 +251,25 @@ def draw_views(layout: bpy.types.UILayout, settings: properties.DIST_SceneProper
     if views.depth_folder:
         layout.prop(views, "depth_kind")
         layout.prop(views, "depth_scale")
+
+
+def draw_checks(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Draw what was found of each view when it was last looked at."""
+    layout.operator("dist.check_inputs", icon="VIEWZOOM")
+    found = check_inputs.checked(context.scene)
+    good = [check for check in found if not check.problem]
+    column = layout.column(align=True)
+    for check in good[:MOST_VIEWS]:
+        width, height = check.size
+        text = f"{check.name}: {check.picture}, {width} x {height}, the thing on {check.covered:.0%}"
+        column.label(text=text, icon="CHECKMARK")
+    if len(good) > MOST_VIEWS:
+        column.label(text=f"{len(good) - MOST_VIEWS} more without a problem", icon="CHECKMARK")
+    wrong = [check for check in found if check.problem]
+    for check in wrong[:MOST_VIEWS]:
+        draw_text(layout, context, f"{check.name}: {check.problem}", "ERROR")
+    if len(wrong) > MOST_VIEWS:
+        layout.label(text=f"{len(wrong) - MOST_VIEWS} more with a problem", icon="ERROR")
 
 
 def draw_axes(layout: bpy.types.UILayout, context: bpy.types.Context, thing: bpy.types.Object) -> None:

@@ -142,6 +142,22 @@ def own_python(tmp_path, monkeypatch):
     system.use_online_access = before
 
 
+def test_the_views_are_listed_with_what_is_wrong(scene, rig):
+    rig.objects["Cam1"].data.background_images.clear()
+    assert bpy.ops.dist.check_inputs() == {"FINISHED"}
+    shown = [entry[1] for entry in draw() if entry[0] == "label"]
+    assert sum("Pic" in text and "32 x 24, the thing on 8%" in text for text in shown) == 2
+    assert "“Cam1” has no picture" in " ".join(shown)
+    # What was found of other choices says nothing.
+    scene.dist.views.mask_source = "BACKGROUND"
+    assert not any("Pic0" in str(entry) for entry in draw())
+    scene.dist.views.mask_source = "MASK"
+    with pytest.raises(RuntimeError, match="No mask was chosen"):
+        bpy.ops.dist.check_inputs()
+    scene.dist.cameras = None
+    assert not bpy.ops.dist.check_inputs.poll()
+
+
 def test_the_preferences_draw(own_python):
     drawn = draw_preferences()
     assert {("operator", "dist.test_worker"), ("operator", "dist.install_worker"), ("prop", "python")} <= set(drawn)

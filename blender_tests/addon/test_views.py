@@ -430,6 +430,29 @@ def test_the_command_line_says_it_too(scene, rig, tmp_path):
     assert asked("--tracks", "shot_0107.png")["tracks"] == clip
 
 
+# Looking at each view.
+
+
+def test_each_view_is_looked_at_alone(scene, rig, tmp_path):
+    rig.objects["Cam0"].data.background_images[0].image = make_picture("Large", 64, 48)
+    rig.objects["Cam1"].data.background_images.clear()
+    add_camera(rig, "Cam3", 6.0, make_picture("Pic3"))
+    good = api.ViewCheck("Cam2", "Pic2", (32, 24), pytest.approx(60 / 768))
+    large, missing, *rest = api.check_views(rig)
+    assert rest == [good, api.ViewCheck("Cam3", "Pic3", good.size, good.covered)]
+    assert large.problem == "It is 64 x 48, but most pictures are 32 x 24: bring them to one size."
+    assert (missing.name, missing.size) == ("Cam1", None) and "“Cam1” has no picture: add one" in missing.problem
+    camera = sequence(scene, tmp_path)
+    (tmp_path / "shot_0109.png").unlink()
+    scene.frame_set(4)
+    first, second = api.check_views([camera], frames=[2, 3])
+    assert scene.frame_current == 4
+    assert first == api.ViewCheck("Moving frame 2", "shot_0108.png", (32, 24), pytest.approx(99 / 768))
+    assert second.name == "Moving frame 3" and "“shot_0109.png” of the sequence is not in the folder" in second.problem
+    with pytest.raises(RequestError, match="No cameras were chosen"):
+        api.check_views(None)
+
+
 def test_huge_pictures_are_refused_before_memory_is_taken(scene, rig, monkeypatch):
     monkeypatch.setattr("dist_addon.scene.images.MOST_PIXELS", 700)
     with pytest.raises(RequestError, match=r"“Pic0” of camera “Cam0” is 32 x 24, which is too large"):

@@ -7,6 +7,7 @@ from ..scene.calibration import ImportedCameras
 from ..scene.depths import Depths
 from ..scene.masks import Background
 from .cameras import import_cameras
+from .checks import ViewCheck, check_views
 from .common import evaluate, jobs_folder, new_job_folder, task_of
 from .job_list import jobs, remove, rerun, resume
 from .reconstruction import (
@@ -44,9 +45,11 @@ __all__ = [
     "Reconstruction",
     "Rendering",
     "Training",
+    "ViewCheck",
     "add_bounds",
     "add_prior",
     "blend_shapes",
+    "check_views",
     "evaluate",
     "find_prior",
     "gather",

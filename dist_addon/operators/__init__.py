@@ -3,6 +3,7 @@
 from . import (
     bounds,
     cancel,
+    check_inputs,
     import_cameras,
     import_prior,
     job_list,
@@ -26,6 +27,7 @@ CLASSES = (
     *result.CLASSES,
     *outlines.CLASSES,
     *import_cameras.CLASSES,
+    *check_inputs.CLASSES,
     *bounds.CLASSES,
     *worker.CLASSES,
 )

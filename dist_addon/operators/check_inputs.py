@@ -1,0 +1,61 @@
+"""Look at each view before a fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .. import api, properties
+from ..worker.dist_engine.protocol import RequestError
+
+# What was found when `_choices` was chosen.
+_checked: list[api.ViewCheck] = []
+_choices = ""
+
+
+class DIST_OT_check_inputs(bpy.types.Operator):
+    """Look at each view's camera, picture and mask, and list what is wrong with which"""  # noqa: D400
+
+    bl_idname = "dist.check_inputs"
+    bl_label = "Check Views"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        if properties.of(context.scene).cameras is None:
+            cls.poll_message_set("Choose a collection of cameras first")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[Any]:
+        """Look, and keep what was found for the panel."""
+        global _choices
+        _checked.clear()
+        try:
+            inputs = properties.inputs(context.scene)
+            inputs.pop("bounds")
+            _checked[:] = api.check_views(**inputs)
+        except RequestError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        _choices = _now_chosen(context.scene)
+        wrong = sum(bool(check.problem) for check in _checked)
+        self.report({"WARNING"} if wrong else {"INFO"}, f"{len(_checked)} views, {wrong or 'none'} with a problem")
+        return {"FINISHED"}
+
+
+def checked(scene: bpy.types.Scene) -> list[api.ViewCheck]:
+    """Return what was found of the views that a scene has chosen; nothing where it has chosen others since."""
+    return _checked if _checked and _choices == _now_chosen(scene) else []
+
+
+def _now_chosen(scene: bpy.types.Scene) -> str:
+    try:
+        inputs = properties.inputs(scene)
+    except RequestError:
+        return ""
+    return repr([scene.session_uid, *(inputs[name] for name in ("cameras", "frames", "pictures", "masks"))])
+
+
+CLASSES = (DIST_OT_check_inputs,)
