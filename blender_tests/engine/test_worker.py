@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from dist_engine.protocol import (
     TrainRequest,
     View,
     read_task,
+    shape_folder,
 )
 from dist_engine.tracing.march import march
 
@@ -159,6 +161,52 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(job: Path, start) -> None:
     assert (job / "result.json").exists()
 
 
+def test_a_fit_is_watched_paused_and_taken_early(job: Path, start) -> None:
+    loaded = Request.load(job)
+    request(loaded.masks, loaded.views, iterations=100_000, rays=20_000).save(job)
+    process = start(job)
+
+    def order(line: str) -> None:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+    def read(*kinds: str) -> dict:
+        return next(event for event in map(json.loads, process.stdout) if event["event"] in kinds)
+
+    order("watch")
+    serial = read("preview")["serial"]
+    seen = Result.load(shape_folder(job, serial))
+    assert 500 < len(seen.vertices) < 20_000 and seen.faces.max() < len(seen.vertices)
+    # Where the thing is, as the final one will be.
+    middle = (seen.vertices @ seen.rotation.T + seen.translation).mean(0)
+    assert np.abs(middle).max() < 0.4
+    order("pause")
+    read("paused")
+    assert read_until_silent(process) == []
+    order("resume")
+    read("resumed")
+    read("progress")
+    order("finish")
+    assert read("done", "error")["event"] == "done"
+    result = Result.load(job)
+    assert result.report["early"] and len(result.vertices) > 1000
+    # Previews go with the job.
+    assert not shape_folder(job, serial).parent.exists()
+
+
+def read_until_silent(process: subprocess.Popen[str]) -> list[str]:
+    """What a process says within a second and a half; what was under way may still come at first."""
+    lines = []
+    while select.select([process.stdout.buffer.raw], [], [], 1.5)[0]:
+        lines.append(process.stdout.readline())
+    return lines
+
+
+def test_without_a_watcher_there_are_no_previews(job: Path, start) -> None:
+    events = [json.loads(line) for line in start(job).stdout]
+    assert "preview" not in {event["event"] for event in events} and not Result.load(job).report["early"]
+
+
 def boxes(count: int) -> list[MeshArrays]:
     """Closed meshes of twelve triangles, each of another height."""
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
@@ -176,6 +224,14 @@ def test_a_prior_is_trained_and_the_training_can_be_cancelled(tmp_path: Path, st
     process.stdin.write("cancel\n")
     process.stdin.flush()
     assert process.wait(30) == 1 and not (tmp_path / "result.json").exists()
+    # It goes on where it stopped, and is taken as it is then.
+    process = start(tmp_path)
+    steps = (json.loads(line)["step"] for line in process.stdout if json.loads(line).get("stage") == "train")
+    assert next(steps) >= 5
+    process.stdin.write("finish\n")
+    process.stdin.flush()
+    assert process.wait(30) == 0 and 5 < PriorResult.load(tmp_path).report["steps"] < 100_000
+    (tmp_path / "result.json").unlink()
     # Of another number of steps, so a checkpoint does not count.
     TrainRequest("boxes", boxes(2), steps=4, device="cpu", threads=1).save(tmp_path)
     events = [json.loads(line) for line in start(tmp_path).stdout]

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .cameras import Similarity
 from .decoder import Field
 
 # Cells along the cube's side whose corners are all asked: f is clamped, so that samples farther apart decide nothing.
@@ -42,6 +43,30 @@ class Mesh:
     vertices: Tensor
     faces: np.ndarray
     normals: Tensor
+
+    def placed(self, place: Similarity, axes: np.ndarray) -> dict[str, np.ndarray]:
+        """The mesh as `protocol.Result` has it.
+
+        Parameters
+        ----------
+        place : Similarity
+            Of the object.
+        axes : (3, 3) array
+            Columns: the thing's right, back and up in the object frame.
+
+        Returns
+        -------
+        dict of str to array
+            ``vertices``, ``faces``, ``normals``, ``rotation`` and ``translation``.
+        """
+        turn = torch.as_tensor(axes).to(self.vertices)
+        return {
+            "vertices": (place.scale * self.vertices @ turn).cpu().numpy(),
+            "faces": self.faces,
+            "normals": (self.normals @ turn).cpu().numpy(),
+            "rotation": (place.rotation @ turn).double().cpu().numpy(),
+            "translation": place.translation.double().cpu().numpy(),
+        }
 
 
 def extract_mesh(field: Field, resolution: int) -> Mesh:

@@ -16,6 +16,7 @@ from .decoder import Field
 from .fitting.fit import Fit, fit
 from .fitting.observations import Observations
 from .meshing import extract_mesh
+from .preview import Preview
 from .prior import Prior
 from .protocol import PRIOR_FILE, Request, RequestError, Result, View
 from .tracing.march import march
@@ -53,7 +54,8 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
     counter: Counter[str] = Counter()
     clock.lap("load")
 
-    found = fit(request, prior, observations, counter, folder, reporter)
+    preview = Preview(folder, prior, reporter)
+    found = fit(request, prior, observations, counter, folder, reporter, preview.look)
     clock.lap("fit")
 
     reporter.progress("mesh", 0, 1, found.cost, None)
@@ -66,17 +68,10 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
     uncertainty = found.place.scale * spread_out(found.variances, mesh.vertices).sqrt()
     clock.lap("judge")
 
+    told = report(request, found, iou, counter, clock, device) | {"early": reporter.finishing}
     # The thing's own axes are the bounds' (right, back, up), whatever the prior's frame is.
-    axes = torch.as_tensor(prior.axes()).to(mesh.vertices)
-    Result(
-        vertices=(found.place.scale * mesh.vertices @ axes).cpu().numpy(),
-        faces=mesh.faces,
-        normals=(mesh.normals @ axes).cpu().numpy(),
-        rotation=(found.place.rotation @ axes).double().cpu().numpy(),
-        translation=found.place.translation.double().cpu().numpy(),
-        uncertainty=uncertainty.cpu().numpy(),
-        report=report(request, found, iou, counter, clock, device),
-    ).save(folder)
+    Result(**mesh.placed(found.place, prior.axes()), uncertainty=uncertainty.cpu().numpy(), report=told).save(folder)
+    preview.remove()
 
 
 def spread_out(of: Callable[[torch.Tensor], torch.Tensor], vertices: torch.Tensor) -> torch.Tensor:

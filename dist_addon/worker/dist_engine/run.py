@@ -1,8 +1,9 @@
 """The worker process: read a request, do its task, write a result, and say how it goes.
 
 Only events go to standard output; everything else that is printed goes to the log (standard error). A line ``cancel``
-on standard input, or its end (Blender is gone), ends the process within seconds. Other lines are for a task that stays
-and takes orders.
+on standard input, or its end (Blender is gone), ends the process within seconds; ``pause`` and ``resume`` hold it up at
+the next step; ``finish`` has a fit or a training make its result of what it has; ``watch`` asks for previews. Other
+lines are for a task that stays and takes orders.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class Reporter:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._going = threading.Event()
+        self._going.set()
+        # Whether the result should be made of what is there, and whether somebody watches.
+        self.finishing = self.watched = False
 
     def event(self, event: str, **fields: Any) -> None:
         """Write one event of `protocol.EVENTS`; a closed pipe is left to the listener on standard input."""
@@ -49,8 +54,15 @@ class Reporter:
         """Whether the work should stop."""
         return self._stop.is_set()
 
+    def rest(self) -> None:
+        """Wait while the work is paused."""
+        if not self._going.is_set():
+            self.event("paused")
+            self._going.wait()
+            self.event("resumed")
+
     def progress(self, stage: str, step: int, steps: int, loss: float | None, seconds_left: float | None) -> None:
-        """Report progress.
+        """Report progress, and wait while the work is paused.
 
         Raises
         ------
@@ -60,6 +72,9 @@ class Reporter:
         if self._stop.is_set():
             raise Cancelled
         self.event("progress", stage=stage, step=step, steps=steps, loss=loss, seconds_left=seconds_left)
+        self.rest()
+        if self._stop.is_set():
+            raise Cancelled
 
     @property
     def called(self) -> bool:
@@ -87,10 +102,22 @@ class Reporter:
     def listen(self, stream: TextIO) -> None:
         """Obey `stream` until it ends, then end the process even where the work does not come to a step's end."""
         for line in stream:
-            if line.strip() == "cancel":
-                break
-            self._lines.put(line)
+            match line.strip():
+                case "cancel":
+                    break
+                case "watch":
+                    self.watched = True
+                case "pause":
+                    self._going.clear()
+                case "resume":
+                    self._going.set()
+                case "finish":
+                    self.finishing = True
+                    self._going.set()
+                case _:
+                    self._lines.put(line)
         self._stop.set()
+        self._going.set()
         # Wakes a task that waits for orders.
         self._lines.put("")
         time.sleep(GRACE_SECONDS)

@@ -98,7 +98,7 @@ def train_prior(folder: Path, reporter: Reporter) -> None:
         about=_origins(shapes)
         | {
             "size": request.size,
-            "steps": recipe.steps,
+            "steps": watch.step,
             "seed": request.seed,
             "loss": watch.loss,
             "licence": request.licence,
@@ -111,7 +111,7 @@ def train_prior(folder: Path, reporter: Reporter) -> None:
             "left_out": left_out,
             "warnings": {shape.name: shape.warnings for shape in shapes if shape.warnings},
             "size": request.size,
-            "steps": recipe.steps,
+            "steps": watch.step,
             "loss": watch.loss,
             "seconds": clock.seconds,
             "device": str(device),
@@ -219,6 +219,11 @@ class _Watch:
         self._look_at = time.monotonic() + LOOK_EVERY / 4
 
     @property
+    def step(self) -> int:
+        """The last one; fewer than all where it was told to finish."""
+        return int(self._losses[-1][0]) if self._losses else 0
+
+    @property
     def loss(self) -> float | None:
         """The last one; None before the first."""
         return self._losses[-1][1] if self._losses else None
@@ -251,7 +256,8 @@ class _Watch:
             write_array(self._folder / PREVIEWS_FILE, np.concatenate(pictures, axis=1))
             took = time.monotonic() - now
             self._look_at = now + max(LOOK_EVERY, LOOK_SHARE * took)
-        return not self._reporter.stopping
+        self._reporter.rest()
+        return not (self._reporter.stopping or self._reporter.finishing)
 
 
 def look(decoder: Decoder, codes: Tensor, up: str, front: str) -> Iterator[np.ndarray]:

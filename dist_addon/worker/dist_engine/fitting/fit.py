@@ -33,6 +33,7 @@ START_STEPS = 8
 TURN, TURN_STEPS, TURN_RAYS = 0.25, 6, 400
 # Share of the rays that each stage uses, and of the steps that it may take.
 STAGES = ((0.25, 0.5), (1.0, 0.5))
+Look = Callable[[Tensor, Similarity], bool]
 SOLVERS = {"lm": levenberg_marquardt.minimise, "adam": adam.minimise}
 
 
@@ -63,11 +64,18 @@ class Fit:
 
 
 def fit(
-    request: Request, prior: Prior, observations: Observations, counter: Counter[str], folder: Path, reporter: Reporter
+    request: Request,
+    prior: Prior,
+    observations: Observations,
+    counter: Counter[str],
+    folder: Path,
+    reporter: Reporter,
+    look: Look = lambda *_: True,
 ) -> Fit:
     """Find the code and the place that explain the observations.
 
-    Goes on from the checkpoint in `folder` where there is one, and writes it as it goes.
+    Goes on from the checkpoint in `folder` where there is one, and writes it as it goes. `look` is called with the best
+    code and place after each step; the fit ends there where it returns False.
 
     Raises
     ------
@@ -90,7 +98,7 @@ def fit(
     if state is None:
         places = start_places(request, prior, observations)
         if request.code is None:
-            state = _best_start(problem, observations, places, rays, reporter)
+            state = _best_start(problem, observations, places, rays, reporter, look)
         else:
             code = torch.as_tensor(request.code, dtype=torch.float32, device=observations.masks.device)
             state = problem.start(code, places[0], observations.cameras)
@@ -106,8 +114,16 @@ def fit(
         for taken, (state, cost) in enumerate(path):
             done += rays
             _save(checkpoint, index, state)
-            left = (time.monotonic() - began) * max(total - done, 0) / done
+            now = time.monotonic()
+            left = (now - began) * max(total - done, 0) / done
             reporter.progress("fit", step_number + taken, settings.iterations, cost, left)
+            going = look(problem.code(state), state.place)
+            # Neither a pause nor a look at the shape counts as pace.
+            began += time.monotonic() - now
+            if not going:
+                break
+        if not going:
+            break
         step_number += steps
         total -= rays * (steps - taken)
     model = _on_rays(problem, observations, rays)(state)
@@ -117,7 +133,7 @@ def fit(
 
 
 def _best_start(
-    problem: Problem, observations: Observations, places: list[Similarity], rays: int, reporter: Reporter
+    problem: Problem, observations: Observations, places: list[Similarity], rays: int, reporter: Reporter, look: Look
 ) -> State:
     """A few steps from each of the likeliest starts; the best of where they end."""
     count = STARTS if len(places) == 1 else 2 * STARTS
@@ -129,7 +145,11 @@ def _best_start(
         end = (start, 0.0)
         for end in levenberg_marquardt.minimise(problem.moved, start, evaluate, START_STEPS):
             reporter.progress("start", number - 1, count, end[1], None)
+            best = min([*ends, end], key=lambda end: end[1])[0]
+            going = look(problem.code(best), best.place)
         ends.append(end)
+        if not going:
+            break
     return min(ends, key=lambda end: end[1])[0]
 
 

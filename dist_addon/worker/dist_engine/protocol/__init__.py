@@ -11,6 +11,7 @@ A job is a folder::
         train        mesh_vertices.npy  mesh_faces.npy, or meshes/
         import
     events.jsonl  log.txt  [checkpoint.safetensors]              written while the worker runs
+        reconstruct  [shapes/]: previews, as results are
         train        losses.npy  previews.npy
     result.json  and, by its task:                               written at the end
         reconstruct  vertices.npy  faces.npy  normals.npy

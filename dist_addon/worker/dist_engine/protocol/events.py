@@ -13,6 +13,11 @@ EVENTS: dict[str, frozenset[str]] = {
     "warning": frozenset({"message"}),
     # An ordered shape is there, or why it cannot be made; an order that a newer one overtook gets no answer.
     "shape": frozenset({"serial", "problem"}),
+    # A coarse mesh of a fit as it stands is in `shape_folder`; only the newest is kept.
+    "preview": frozenset({"serial"}),
+    # The work stands still, and goes on, as it was told to.
+    "paused": frozenset(),
+    "resumed": frozenset(),
     "error": frozenset({"message"}),
     "cancelled": frozenset(),
     "done": frozenset(),
