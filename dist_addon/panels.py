@@ -319,10 +319,17 @@ def draw_progress(layout: bpy.types.UILayout, task: str) -> None:
     run = running.queue.current
     if run and run.task == task:
         progress = run.progress
-        doing = "Cancelling" if run.cancelling else progress.message
+        doing = "Cancelling" if run.cancelling else "Paused" if progress.paused else progress.message
         layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
         layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
-        layout.operator("dist.cancel", icon="X")
+        row = layout.row(align=True)
+        if progress.paused:
+            row.operator("dist.pause", text="Go On", icon="PLAY")
+        else:
+            row.operator("dist.pause", icon="PAUSE")
+        if task in (RECONSTRUCT, TRAIN):
+            row.operator("dist.finish", icon="CHECKMARK")
+        row.operator("dist.cancel", icon="X")
     waiting = sum(run.task == task for run in running.queue.runs[1:])
     if waiting:
         layout.label(text=f"In line: {waiting}", icon="TIME")

@@ -24,6 +24,9 @@ def _handlers() -> list[tuple[Any, Callable[..., None]]]:
     when = bpy.app.handlers
     return [
         (when.load_post, running.forget),
+        (when.undo_post, running.tidy),
+        (when.redo_post, running.tidy),
+        (when.save_pre, running.keep_out),
         (when.load_post, outlines.forget),
         (when.load_post, job_items.refresh_later),
         (when.load_post, live.end_for_another_file),

@@ -22,7 +22,7 @@ import json, os, pathlib, sys, threading, time
 
 folder = pathlib.Path(sys.argv[1])
 mode = (folder / "mode.txt").read_text() if (folder / "mode.txt").exists() else "result"
-cancelled = threading.Event()
+cancelled, finished = threading.Event(), threading.Event()
 # Whatever a test forgets, nothing stays behind.
 last_resort = threading.Timer(60, os._exit, (1,))
 last_resort.daemon = True
@@ -34,8 +34,13 @@ def say(event, **fields):
 
 def listen():
     for line in sys.stdin:
-        if line.strip() == "cancel" and mode != "deaf":
+        order = line.strip()
+        if order == "cancel" and mode != "deaf":
             cancelled.set()
+        if order in ("pause", "resume"):
+            say(order + "d")
+        if order == "finish":
+            finished.set()
     if mode != "deaf":
         os._exit(1)
 
@@ -58,7 +63,27 @@ if mode == "silent":
 if mode == "error":
     say("error", message="The masks do not agree.")
     sys.exit(2)
-if mode in ("wait", "deaf"):
+if mode == "preview":
+    import numpy as np
+    for serial in range(2):
+        shape = folder / "shapes" / str(serial)
+        shape.mkdir(parents=True)
+        corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1 + serial]], np.float32)
+        np.save(shape / "vertices.npy", corners)
+        np.save(shape / "normals.npy", corners)
+        np.save(shape / "faces.npy", np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32))
+        turn = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+        (shape / "result.json").write_text(json.dumps(
+            {"version": 1, "rotation": turn, "translation": [0.0, 0.0, 5.0], "report": {}, "has_uncertainty": False}))
+        say("preview", serial=serial)
+        # Until the test has seen it.
+        while not (folder / f"seen{serial}.txt").exists() and not cancelled.is_set():
+            time.sleep(0.02)
+    while not (cancelled.is_set() or finished.is_set()):
+        time.sleep(0.02)
+    if finished.is_set():
+        mode = "result"
+if mode in ("wait", "deaf", "preview"):
     if mode == "deaf":
         import signal
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -182,3 +182,82 @@ def test_a_job_elsewhere_is_listed_with_its_scene(scene, rig, window, tmp_path):
     assert listed() == [("Reconstruction, cone", "cancelled")]
     with pytest.raises(RuntimeError, match="delete it yourself"):
         bpy.ops.dist.remove_job()
+
+
+# While it runs.
+
+
+@pytest.fixture
+def watched(scene, rig, window):
+    """A job that has shown its first preview; returns its folder."""
+    bpy.context.preferences.edit.use_global_undo = True
+    bpy.ops.ed.undo_push(message="Before")
+    bpy.ops.dist.reconstruct("EXEC_DEFAULT", True)
+    folder = Path(choose(0).folder)
+    (folder / "mode.txt").write_text("preview")
+    wait_until(lambda: running.tick() and bool(previews()), 20)
+    return folder
+
+
+def previews() -> list[bpy.types.Object]:
+    return [thing for thing in bpy.data.objects if thing.name.startswith("DIST Preview")]
+
+
+def test_the_mesh_grows_in_the_viewport(scene, watched):
+    (shown,) = previews()
+    assert [c.name for c in shown.users_collection] == ["DIST Reconstructions"]
+    assert len(shown.data.polygons) == 4 and tuple(shown.matrix_world.translation) == (0, 0, 5)
+    assert shown.hide_select and shown.hide_render
+    (watched / "seen0.txt").touch()
+    wait_until(lambda: running.tick() and previews()[0].data.vertices[3].co.z == 2, 20)
+    assert previews() == [shown] and len(bpy.data.meshes) == 1 and len(shown.data.vertices) == 4
+    (watched / "seen1.txt").touch()
+    assert bpy.ops.dist.finish() == {"FINISHED"} and not bpy.ops.dist.finish.poll()
+    run_all()
+    assert previews() == [] and "DIST Shape" in scene.objects and len(bpy.data.meshes) == 1
+
+
+def test_a_preview_goes_with_a_cancelled_job(scene, watched):
+    bpy.ops.dist.cancel()
+    run_all()
+    assert previews() == [] and not bpy.data.meshes and "DIST Reconstructions" not in bpy.data.collections
+
+
+def test_a_preview_survives_an_undo(scene, watched):
+    bpy.ops.ed.undo_push(message="With the preview")
+    bpy.ops.ed.undo()
+    assert previews() == []
+    (watched / "seen0.txt").touch()
+    wait_until(lambda: running.tick() and len(previews()) == 1, 20)
+    # A later undo may bring one back whose job has ended.
+    bpy.ops.ed.undo_push(message="Again with it")
+    (watched / "seen1.txt").touch()
+    bpy.ops.dist.finish()
+    run_all()
+    assert "DIST Shape" in bpy.data.objects and previews() == []
+    bpy.ops.ed.undo()
+    assert "DIST Shape" not in bpy.data.objects
+    assert bpy.app.timers.is_registered(running.tick) and running.tick() is None
+    assert previews() == []
+
+
+def test_a_preview_is_not_saved(scene, watched, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "file.blend"), copy=True)
+    with bpy.data.libraries.load(str(tmp_path / "file.blend")) as (found, _):
+        assert "Cam0" in found.objects and "DIST Preview" not in found.objects
+    (watched / "seen0.txt").touch()
+    wait_until(lambda: running.tick() and len(previews()) == 1, 20)
+
+
+def test_a_job_pauses_and_goes_on(scene, watched):
+    assert bpy.ops.dist.pause() == {"FINISHED"}
+    wait_until(lambda: running.tick() and running.queue.current.progress.paused, 5)
+    assert choose(0).state == "paused" and read_record(watched).state == "paused"
+    bpy.ops.dist.pause()
+    wait_until(lambda: running.tick() and not running.queue.current.progress.paused, 5)
+    assert choose(0).state == "running"
+    for name in ("seen0.txt", "seen1.txt"):
+        (watched / name).touch()
+    bpy.ops.dist.cancel()
+    run_all()
+    assert not bpy.ops.dist.pause.poll() and not bpy.ops.dist.finish.poll()

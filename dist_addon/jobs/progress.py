@@ -41,6 +41,12 @@ class Progress:
     seconds_left : float or None
         The worker's guess.
     warnings : list of str
+    paused : bool
+        Whether the work stands still, as it was told to.
+    preview : int or None
+        The newest coarse mesh of a fit: see `protocol.shape_folder`.
+    losses : list of (int, float)
+        Steps and losses of this stage so far.
     """
 
     message: str = "Starting"
@@ -50,6 +56,9 @@ class Progress:
     loss: float | None = None
     seconds_left: float | None = None
     warnings: list[str] = field(default_factory=list)
+    paused: bool = False
+    preview: int | None = None
+    losses: list[tuple[int, float]] = field(default_factory=list)
 
     @property
     def factor(self) -> float:
@@ -64,11 +73,18 @@ class Progress:
             if event["stage"] != self.stage:
                 self.stage = str(event["stage"])
                 self.message = STAGES.get(self.stage, self.stage.capitalize())
+                self.losses = []
             self.loss = event["loss"]
             self.step, self.steps = int(event["step"] or 0), int(event["steps"] or 0)
             self.seconds_left = event["seconds_left"]
+            if self.loss is not None:
+                self.losses.append((self.step, float(self.loss)))
         elif event["event"] == "warning":
             self.warnings.append(str(event["message"]))
+        elif event["event"] in {"paused", "resumed"}:
+            self.paused = event["event"] == "paused"
+        elif event["event"] == "preview":
+            self.preview = int(event["serial"])
 
     @property
     def detail(self) -> str:

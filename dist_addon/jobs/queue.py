@@ -25,6 +25,8 @@ class Run:
         Whether another file was opened since.
     cancelling : bool
         Whether it was told to end.
+    finishing : bool
+        Whether it was told to make its result of what it has.
     progress : Progress
     """
 
@@ -33,12 +35,22 @@ class Run:
     scene_uid: int = 0
     file_closed: bool = False
     cancelling: bool = False
+    finishing: bool = False
     progress: Progress = field(default_factory=Progress)
 
     def cancel(self) -> None:
         """End it; `Queue.poll` tells when it has."""
         self.cancelling = True
         self.job.cancel()
+
+    def pause(self, pause: bool) -> None:
+        """Hold the job up at its next step, or let it go on; `progress` tells when it does."""
+        self.job.send("pause" if pause else "resume")
+
+    def finish(self) -> None:
+        """Have a fit or a training make its result of what it has."""
+        self.finishing = True
+        self.job.send("finish")
 
 
 class Queue:
@@ -80,6 +92,7 @@ class Queue:
             # The job itself tells why it failed; the next call takes it out.
             with contextlib.suppress(JobError):
                 self.runs[0].job.start()
+                self.runs[0].job.send("watch")
         return finished
 
     def leave(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
+from ..worker.dist_engine.protocol import RECONSTRUCT, TRAIN
 from . import running
 
 
@@ -41,4 +42,52 @@ class DIST_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (DIST_OT_cancel,)
+class DIST_OT_pause(bpy.types.Operator):
+    """Hold the job up at its next step, or let it go on. Those in line wait on"""  # noqa: D400
+
+    bl_idname = "dist.pause"
+    bl_label = "Pause"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        run = running.queue.current
+        if run is None or run.job.state != "running" or run.cancelling:
+            cls.poll_message_set("Nothing is running")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[Any]:
+        """Tell the worker."""
+        run = running.queue.current
+        run.pause(not run.progress.paused)
+        return {"FINISHED"}
+
+
+class DIST_OT_finish(bpy.types.Operator):
+    """End the fit or the training here, and make the result of what there is"""  # noqa: D400
+
+    bl_idname = "dist.finish"
+    bl_label = "Take It Now"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        run = running.queue.current
+        if run is None or run.job.state != "running" or run.cancelling:
+            cls.poll_message_set("Nothing is running")
+        elif run.task not in (RECONSTRUCT, TRAIN):
+            cls.poll_message_set("Only a reconstruction or a training can be taken early")
+        elif run.finishing:
+            cls.poll_message_set("The result is being made")
+        else:
+            return True
+        return False
+
+    def execute(self, context: bpy.types.Context) -> set[Any]:
+        """Tell the worker."""
+        running.queue.current.finish()
+        return {"FINISHED"}
+
+
+CLASSES = (DIST_OT_cancel, DIST_OT_pause, DIST_OT_finish)

@@ -19,10 +19,19 @@ from .. import job_items, properties
 from ..api import common
 from ..job_items import NOUNS
 from ..jobs import Job, Progress, Queue, Run
-from ..scene import training
+from ..scene import preview, training
 from ..scene.renderings import IMAGES
 from ..window import in_background, redraw
-from ..worker.dist_engine.protocol import IMPORT, RENDER, TRAIN, PriorResult, RequestError, read_task
+from ..worker.dist_engine.protocol import (
+    IMPORT,
+    RENDER,
+    TRAIN,
+    PriorResult,
+    RequestError,
+    Result,
+    read_task,
+    shape_folder,
+)
 from .result import show_one
 
 # Seconds between two looks at a job, and between two pictures of a training.
@@ -100,6 +109,8 @@ def say(text: str, task: str = "", failure: bool = False) -> None:
 def forget(*_arguments: Any) -> None:
     """Another file is open now: clear what came of the last job, and don't import the others' results into it."""
     say("")
+    # One that was saved by an autosave.
+    preview.remove()
     for run in queue.runs:
         run.file_closed = True
 
@@ -107,26 +118,63 @@ def forget(*_arguments: Any) -> None:
 def stop() -> None:
     """Forget the jobs: the add-on is being disabled."""
     queue.leave()
+    preview.remove()
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
 
 
 def tick() -> float | None:
     """Read the current job's events; the timer calls this until it returns None."""
+    # What changes the scene then may crash it.
+    if bpy.app.is_job_running("RENDER"):
+        return INTERVAL
     before = _states()
     ended = queue.poll()
+    if ended or not queue.runs:
+        preview.remove()
     for run in ended:
         _finish(run)
     if run := queue.current:
         _picture(run)
+        _preview(run)
     if ended or before != _states():
         job_items.refresh()
     redraw("UI")
     return INTERVAL if queue.runs else None
 
 
-def _states() -> list[str]:
-    return [run.job.state for run in queue.runs]
+def _states() -> list[tuple[str, bool]]:
+    return [(run.job.state, run.progress.paused) for run in queue.runs]
+
+
+def _preview(run: Run) -> None:
+    """Show the newest mesh of the fit in its scene."""
+    serial, run.progress.preview = run.progress.preview, None
+    scene = _scene(run)
+    if serial is None or run.cancelling or scene is None:
+        return
+    # The worker has deleted it where a newer one came meanwhile.
+    with contextlib.suppress(RequestError):
+        preview.show(Result.load(shape_folder(run.job.folder, serial)), scene)
+
+
+def _scene(run: Run) -> bpy.types.Scene | None:
+    """The scene that a job is for; None where its file was closed, or it was deleted."""
+    found = next((scene for scene in bpy.data.scenes if scene.session_uid == run.scene_uid), None)
+    return None if run.file_closed else found
+
+
+@bpy.app.handlers.persistent
+def tidy(*_arguments: Any) -> None:
+    """After an undo or a redo: a preview may be back whose job has ended."""
+    if not bpy.app.timers.is_registered(tick):
+        bpy.app.timers.register(tick, persistent=True)
+
+
+@bpy.app.handlers.persistent
+def keep_out(*_arguments: Any) -> None:
+    """Before a file is saved: the preview is none of the user's."""
+    preview.remove()
 
 
 def _picture(run: Run) -> None:
@@ -153,8 +201,8 @@ def _finish(run: Run) -> None:
         say(run.job.error, run.task, failure=True)
         print(f"DIST: {run.job.error}\n{run.job.log_tail()}")
     else:
-        scene = next((s for s in bpy.data.scenes if s.session_uid == run.scene_uid), None)
-        if scene is None or run.file_closed:
+        scene = _scene(run)
+        if scene is None:
             if run.task not in (TRAIN, IMPORT):
                 say(
                     f"The {noun} is done, but its scene is closed. Import Result, under Jobs, adds it to any scene, "

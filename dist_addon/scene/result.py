@@ -25,6 +25,8 @@ UNCERTAINTY = "uncertainty"
 RAMP = ((0.06, 0.0, 0.09, 1), (0.04, 0.08, 0.26, 1), (0.01, 0.28, 0.26, 1), (0.11, 0.58, 0.13, 1), (0.98, 0.8, 0.02, 1))
 # Of results that do not say.
 USUAL_RESOLUTION = 128
+# Vertices up to which Blender before 5.0 gets custom normals: more take it long, and finer meshes need them less.
+MOST_NORMALS = 10_000
 
 
 def add_result(result: Result, scene: bpy.types.Scene, name: str = "DIST Shape") -> bpy.types.Object:
@@ -47,17 +49,14 @@ def add_result(result: Result, scene: bpy.types.Scene, name: str = "DIST Shape")
     RequestError
         The result is empty or not a mesh.
     """
-    _check(result)
+    check(result)
     mesh = bpy.data.meshes.new(name)
-    _fill(mesh, result)
+    fill_mesh(mesh, result)
     thing = bpy.data.objects.new(name, mesh)
-    thing.matrix_world = Matrix(
-        [[*row, shift] for row, shift in zip(result.rotation.tolist(), result.translation.tolist(), strict=True)]
-        + [[0.0, 0.0, 0.0, 1.0]]
-    )
+    thing.matrix_world = matrix(result)
     for key, value in result.report.items():
         _set_property(thing, f"dist_{key}", value)
-    _collection(scene).objects.link(thing)
+    collection(scene).objects.link(thing)
     return thing
 
 
@@ -77,7 +76,7 @@ def add_cameras(result: Result, scene: bpy.types.Scene) -> list[bpy.types.Object
         named: bpy.types.Object | None = bpy.data.objects.get(view.name)
         old = named if named is not None and named.type == "CAMERA" else None
         refined = replace(view, name=f"{view.name} refined")
-        camera = scene_cameras.add_camera(refined, (data["width"], data["height"]), old, _collection(scene))
+        camera = scene_cameras.add_camera(refined, (data["width"], data["height"]), old, collection(scene))
         if view.name in result.report["iou"]:
             camera["dist_iou"] = result.report["iou"][view.name]
         camera["dist_turned"], camera["dist_moved"] = data["turned"], data["moved"]
@@ -164,16 +163,22 @@ def replace_mesh(thing: bpy.types.Object, result: Result) -> None:
     """
     if why := why_fixed(thing):
         raise RequestError(why)
-    _check(result)
+    check(result)
     # Another object with the same mesh has a code of its own.
     if thing.data.users - thing.data.use_fake_user > 1:
         thing.data = thing.data.copy()
     mesh: Any = thing.data
     mesh.clear_geometry()
-    _fill(mesh, result)
+    fill_mesh(mesh, result)
 
 
-def _check(result: Result) -> None:
+def matrix(result: Result) -> Matrix:
+    """Where a result stands in the world."""
+    rows = zip(result.rotation.tolist(), result.translation.tolist(), strict=True)
+    return Matrix([[*row, shift] for row, shift in rows] + [[0.0, 0.0, 0.0, 1.0]])
+
+
+def check(result: Result) -> None:
     """Raise `RequestError` where a result is no mesh."""
     vertices, faces = np.asarray(result.vertices), np.asarray(result.faces)
     if len(vertices) == 0 or len(faces) == 0:
@@ -184,24 +189,32 @@ def _check(result: Result) -> None:
         raise RequestError("The result's mesh is damaged: run the job again.")
 
 
-def _fill(mesh: bpy.types.Mesh, result: Result) -> None:
+def fill_mesh(mesh: bpy.types.Mesh, result: Result) -> None:
     """Put a result's smooth triangles into an empty mesh, and say what it was made with.
 
-    Its normals are kept as custom normals where the mesh needed no repair.
+    Its normals are kept as custom normals where the mesh needed no repair, and where that is quick.
     """
-    vertices, faces, normals = (np.asarray(part) for part in (result.vertices, result.faces, result.normals))
+    vertices, normals = (np.asarray(part, np.float32) for part in (result.vertices, result.normals))
+    faces = np.asarray(result.faces, np.int32)
+    # Attributes take whole arrays, where the vertices and loops themselves take one number after another.
     mesh.vertices.add(len(vertices))
-    mesh.vertices.foreach_set("co", vertices.astype(np.float32).ravel())
+    attributes: Any = mesh.attributes
+    attributes["position"].data.foreach_set("vector", vertices.ravel())
     mesh.loops.add(faces.size)
-    mesh.loops.foreach_set("vertex_index", faces.astype(np.int32).ravel())
+    attributes[".corner_vert"].data.foreach_set("value", faces.ravel())
     mesh.polygons.add(len(faces))
     mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, 3, dtype=np.int32))
     mesh.update(calc_edges=True)
-    repaired = mesh.validate()
+    # Blender's own check takes longer than all the rest.
+    flat = (faces == np.roll(faces, 1, axis=1)).any()
+    repaired = flat and mesh.validate()
     mesh.shade_smooth()
     if not repaired:
         if normals.shape == vertices.shape and np.isfinite(normals).all():
-            mesh.normals_split_custom_set_from_vertices(normals.tolist())
+            if bpy.app.version >= (5, 0):
+                attributes.new("custom_normal", "FLOAT_VECTOR", "POINT").data.foreach_set("vector", normals.ravel())
+            elif len(vertices) <= MOST_NORMALS:
+                mesh.normals_split_custom_set_from_vertices(normals.tolist())
         if result.uncertainty is not None:
             _show_uncertainty(mesh, np.asarray(result.uncertainty, np.float32))
     mesh.update()
@@ -225,7 +238,8 @@ def _show_uncertainty(mesh: bpy.types.Mesh, deviations: np.ndarray) -> None:
     shown.data.foreach_set("color", colours.astype(np.float32).ravel())
 
 
-def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
+def collection(scene: bpy.types.Scene) -> bpy.types.Collection:
+    """The collection of a scene's results, made where it is missing."""
     for child in scene.collection.children:
         if child.name.startswith(COLLECTION) and child.library is None:
             return child
