@@ -15,6 +15,7 @@ import pytest
 from blender_tests.addon.stage import run_blender, wait_until
 from dist_addon import cli, jobs, prior_files
 from dist_addon.api import common
+from dist_addon.cli import batch
 
 
 @pytest.fixture
@@ -206,6 +207,34 @@ def test_options_reach_the_reconstruction(scenes, started, tmp_path, prior):
     assert asked["prior"] == str(scenes / "priors" / "own.safetensors")
 
 
+def test_paths_are_relative_to_the_batch(scenes, tmp_path):
+    (scenes / "pics").mkdir()
+    line = {"scene": "a.blend", "json": "1.json", "pictures": "pics", "depths": "pics", "prior": "p/own.safetensors"}
+    file = write_lines(
+        scenes,
+        {**line, "masks": "pics"},
+        {"scene": str(scenes / "a.blend"), "json": "2.json", "pictures": "//pics", "masks": "alpha", "prior": "pics"},
+        {"scene": "a.blend", "json": str(tmp_path / "3.json"), "pictures": str(tmp_path), "masks": "Roto"},
+    )
+    first, second, third = (each.options for each in batch.read_lines(file))
+    assert [first.pictures, first.depths, first.masks] == [str(scenes / "pics")] * 3
+    assert (first.json, first.prior) == (scenes / "1.json", str(scenes / "p" / "own.safetensors"))
+    assert (second.pictures, second.masks, second.prior) == ("//pics", "alpha", "pics")
+    assert (third.pictures, third.masks, third.json) == (str(tmp_path), "Roto", tmp_path / "3.json")
+
+
+def test_a_line_may_name_a_folder_of_pictures(scenes, started):
+    (scenes / "pics").mkdir()
+    for number in range(3):
+        picture = bpy.data.images[f"Pic{number}"]
+        picture.filepath_raw, picture.file_format = str(scenes / "pics" / f"Cam{number}.png"), "PNG"
+        picture.save()
+    file = write_lines(scenes, {"scene": "a.blend", "pictures": "pics", "json": "1.json"})
+    assert cli.main(["batch", str(file)]) == 0 and started == ["a"]
+    file = write_lines(scenes, {"scene": "a.blend", "pictures": "nowhere", "json": "1.json"})
+    assert cli.main(["batch", str(file), "--dry-run"]) == 1
+
+
 # A Blender of its own that does a batch with the stand-in worker; for scene “b” it waits, where the test wants that.
 MACHINE = """
 import sys, tempfile
@@ -213,6 +242,7 @@ from pathlib import Path
 import bpy, dist_addon
 from dist_addon import cli, prior_files
 from dist_addon.api import common
+from dist_addon.cli import batch
 file, worker, prior, jobs, mode = sys.argv[1:]
 real = common.start
 def start(request, _folder, _worker, **options):

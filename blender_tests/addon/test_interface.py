@@ -218,7 +218,7 @@ def test_an_installation_beside_the_window(own_python, monkeypatch, tmp_path):
     wait_until(lambda: worker_python.tick() and "torch" in worker_python.progress.message, 20)
     drawn = draw_preferences()
     assert ("label", "Fetching torch (175.3 MB)") in drawn and ("progress", "50 of 175 MB", 50 / 175) in drawn
-    assert ("operator", "dist.cancel_install") in drawn
+    assert ("operator", "dist.cancel_install") in drawn and ("operator", "wm.path_open") in drawn
     assert not bpy.ops.dist.install_worker.poll() and not bpy.ops.dist.test_worker.poll()
     assert bpy.ops.dist.cancel_install() == {"FINISHED"}
     wait_until(lambda: worker_python.tick() is None, 5)

@@ -158,13 +158,22 @@ def _read_line(file: Path, number: int, text: str) -> Line:
             arguments.append(f"{flag}={value}")
     options = parser.parse_args(arguments)
     for name, value in vars(options).items():
-        if isinstance(value, Path) or (name == "prior" and str(value).endswith(".safetensors")):
+        if isinstance(value, Path) or (isinstance(value, str) and _is_path(name, value, file.parent)):
             setattr(options, name, type(value)(file.parent / value))
     if not (options.out or options.json):
         raise RequestError("Neither “out” nor “json” says where the result is to go.")
     key = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]
     record = file.with_name(f"{file.name}.done") / f"{key}.json"
     return Line(number, entry, file.parent / entry["scene"], options, record)
+
+
+def _is_path(name: str, value: str, folder: Path) -> bool:
+    """Whether a text option is the path of a file or folder, and not relative to the scene as Blender writes it."""
+    if value.startswith("//"):
+        return False
+    if name == "masks":
+        return value not in ("alpha", "background") and (folder / value).is_dir()
+    return name in ("pictures", "depths") or (name == "prior" and value.endswith(".safetensors"))
 
 
 def _do(line: Line, dry_run: bool) -> tuple[str, str]:
