@@ -66,14 +66,26 @@ def some_shape(prior: str = "table") -> bpy.types.Object:
 
 def test_points_come_with_cameras_or_alone(scene, rig, tmp_path):
     expected = [(0.8, 2 + 0.1 * i, 3.3) for i in range(4)]
-    both = api.gather(rig, box(), points=some_points())
+    both = api.gather(rig, None, points=some_points())
     np.testing.assert_allclose(both.points, expected, atol=1e-6)
     assert len(both.views) == 3
-    alone = api.gather(None, box(), points=np.array(expected))
+    alone = api.gather(None, None, points=np.array(expected))
     alone.save(tmp_path)
     again = Request.load(tmp_path)
     np.testing.assert_allclose(again.points, expected)
     assert again.views == [] and again.masks.shape == (0, 1, 1)
+
+
+def test_points_beside_the_bounds_are_left_out(scene, rig):
+    empty = box()
+    empty.empty_display_size = 1.0
+    empty.matrix_world = Matrix.Translation((5, 0, 0)) @ Matrix.Rotation(math.pi / 4, 4, "Z")
+    # Turned, the box reaches to 1.41 along x, and to 1.69 with room for its being rough.
+    points = np.array([(5, 0, 0), (6.6, 0, 0), (6.8, 0, 0), (5.9, 0.9, 0), (5, 0, 1.1), (5, 0, 1.3)])
+    request = api.gather(rig, empty, points=points)
+    np.testing.assert_allclose(request.points, points[[0, 1, 4]])
+    with pytest.raises(RequestError, match="outside the bounds"):
+        api.gather(rig, empty, points=points[[2, 5]])
 
 
 def test_a_fit_can_start_from_a_shape(scene, rig, tmp_path):

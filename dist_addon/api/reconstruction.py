@@ -124,7 +124,8 @@ def gather(
         A solved clip, whose camera sees the frames: its tracks on the thing are points of the surface, and nothing is
         before them where they were tracked.
     points : Object or (N, 3) array, optional
-        Points of the thing's surface: the vertices of a mesh, or places in the world.
+        Points of the thing's surface: the vertices of a mesh, or places in the world. Where there are bounds, what is
+        not about them is left out.
     prior : str or path
         The name of a built-in prior (see `priors`), or a .safetensors file.
     start : Object, optional
@@ -165,7 +166,7 @@ def gather(
             )
         placement = read_placement(start, file, depsgraph)
     box = None if bounds is None else scene_bounds.read_bounds(bounds, depsgraph)
-    on_surface = None if points is None else read_points(points, depsgraph)
+    on_surface = None if points is None else read_points(points, depsgraph, box)
     if tracks is not None:
         check_solved(tracks, shots)
     views, covered, solve = _look(shots, masks, tracks, scene)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from ..worker.dist_engine.protocol import RequestError
+from ..worker.dist_engine.protocol import Bounds, RequestError
 
 # A mesh object, or an array (N, 3) of the world.
 Points = bpy.types.Object | np.ndarray
 
 MOST = 1_000_000
+# Bounds are rough: points count up to so many times their size.
+ROOM = 1.2
 
 
-def read_points(points: Points, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
-    """Return points in the world.
+def read_points(points: Points, depsgraph: bpy.types.Depsgraph, bounds: Bounds | None = None) -> np.ndarray:
+    """Return points in the world; where there are bounds, those about them only: a scan shows more than the thing.
 
     Parameters
     ----------
     points : Object or (N, 3) array
         A mesh's vertices, with its modifiers, where it stands now; or world positions.
     depsgraph : Depsgraph
+    bounds : Bounds, optional
 
     Returns
     -------
@@ -29,7 +32,7 @@ def read_points(points: Points, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
     Raises
     ------
     RequestError
-        It is neither, there are none or too many, or one is not finite.
+        It is neither, there are none, none within the bounds, or too many, or one is not finite.
     """
     if isinstance(points, bpy.types.Object):
         who = f"The points “{points.name}”"
@@ -56,4 +59,8 @@ def read_points(points: Points, depsgraph: bpy.types.Depsgraph) -> np.ndarray:
         raise RequestError(f"{who} are {len(found):,}: give between 1 and {MOST:,}.")
     if not np.isfinite(found).all():
         raise RequestError(f"{who} hold a place that is not finite: remove it.")
+    if bounds is not None:
+        found = found[(np.abs((found - bounds.center) @ bounds.rotation) <= ROOM * bounds.half_size).all(1)]
+        if not len(found):
+            raise RequestError(f"{who} are all outside the bounds: move the bounds to where the thing is.")
     return found

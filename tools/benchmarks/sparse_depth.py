@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ CHOICES = {
     "noise": (0.0006, 0.00125, 0.0025, 0.005, 0.01),
     "hold": (0.01, 0.1, 1.0, 5.0),
 }
-STARTS, FIRST_STEPS, CANDIDATES = 6, 8, 120
+STARTS, START_POINTS, FIRST_STEPS, CANDIDATES = 6, 500, 8, 500
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -115,30 +116,36 @@ def without_renderer(
     place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
     rays = Cameras.from_views(scene.views, torch.device("cpu")).rays(torch.as_tensor(view), pixels, place)
     distance = torch.as_tensor(depths[view, row, column]) / rays.cosine
-    points = torch.cat([rays.at(distance + step) for step in (0.0, -beside, beside)])
-    wanted = torch.tensor([0.0, beside, -beside]).repeat_interleave(len(distance))
     spread = torch.linalg.inv(prior.precision_root())
     identity = torch.eye(len(spread))
 
-    def evaluate(whitened: Tensor) -> Quadratic:
-        at = prior.decoder.field(prior.mean + spread @ whitened, counter).jacobian(points, "fit")
-        residual, jacobian = (at.value - wanted) / noise, at.d_code @ spread / noise
-        size = residual.abs()
-        weighted = jacobian / size.clamp(min=1)[:, None]
-        # The samples beside a point say little that the point does not.
-        share = min(len(distance), INDEPENDENT) / len(points)
-        cost = share * torch.where(size < 1, 0.5 * size**2, size - 0.5).sum() + 0.5 * hold * whitened.square().sum()
-        gradient = share * weighted.T @ residual + hold * whitened
-        return Quadratic(float(cost), gradient, share * weighted.T @ jacobian + hold * identity)
+    def cost_of(some: slice) -> Callable[[Tensor], Quadratic]:
+        points = torch.cat([rays.at(distance + step)[some] for step in (0.0, -beside, beside)])
+        wanted = torch.tensor([0.0, beside, -beside]).repeat_interleave(len(points) // 3)
 
+        def evaluate(whitened: Tensor) -> Quadratic:
+            at = prior.decoder.field(prior.mean + spread @ whitened, counter).jacobian(points, "fit")
+            residual, jacobian = (at.value - wanted) / noise, at.d_code @ spread / noise
+            size = residual.abs()
+            weighted = jacobian / size.clamp(min=1)[:, None]
+            # The samples beside a point say little that the point does not.
+            share = min(len(distance), INDEPENDENT) / len(points)
+            cost = share * torch.where(size < 1, 0.5 * size**2, size - 0.5).sum() + 0.5 * hold * whitened.square().sum()
+            gradient = share * weighted.T @ residual + hold * whitened
+            return Quadratic(float(cost), gradient, share * weighted.T @ jacobian + hold * identity)
+
+        return evaluate
+
+    # A part of the points tells which starts are good.
+    part, whole = cost_of(slice(None, None, len(distance) // START_POINTS + 1)), cost_of(slice(None))
     stride = max(1, len(prior.codes) // CANDIDATES)
     starts = [torch.linalg.solve(spread, code - prior.mean) for code in (prior.mean, *prior.codes[::stride])]
-    costs = [evaluate(start).cost for start in starts]
+    costs = [part(start).cost for start in starts]
     ends = []
     for index in sorted(range(len(starts)), key=costs.__getitem__)[:STARTS]:
-        *_, end = minimise(torch.add, starts[index], evaluate, FIRST_STEPS)
+        *_, end = minimise(torch.add, starts[index], part, FIRST_STEPS)
         ends.append(end)
-    *_, (whitened, _) = minimise(torch.add, min(ends, key=lambda end: end[1])[0], evaluate, STEPS)
+    *_, (whitened, _) = minimise(torch.add, min(ends, key=lambda end: end[1])[0], whole, STEPS)
     return prior.mean + spread @ whitened
 
 

@@ -6,6 +6,7 @@ at the price of a gradient.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,8 +28,9 @@ from .observations import BESIDE, INDEPENDENT, Outlines, Sample, Sights
 UNIT = 0.05
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
 SIGHT_MARGIN = 3.0
-# The surface faces who sees it: so far behind a point that was seen, f is below zero by at least this share of it.
-BEHIND, FACING = 0.01, 0.2
+# The surface faces who sees it: so far before and behind a point that was seen, f is this share of that away from zero,
+# give or take the second, as the cosine of the angle between ray and normal has it.
+BESIDE_SIGHT, FACING = 0.01, (0.7, 0.3)
 # A ray outside the mask needs to be as far from the surface as the mask is, but no farther than this (in the object's
 # radius). Before a known thing, only this share of it, since f is no exact distance and a camera must be content with
 # the truth; and beside the mask neither nearer nor farther, which draws the outline to its edge from both sides. While
@@ -194,7 +196,8 @@ class Problem:
         for sights in (sample.depths, sample.sights):
             if len(sights.rays):
                 yield sights.weight, *self._clear(field, state, sights)
-                yield sights.weight, *self._behind(field, state, sights)
+                for residual, jacobian in self._facing(field, state, sights):
+                    yield sights.weight, residual, jacobian
 
     def variances(self, state: State, model: Quadratic, points: Tensor) -> Tensor:
         """How sure the surface is at points (N, 3) of it: its variance across itself, in the object frame's units.
@@ -259,13 +262,12 @@ class Problem:
             field, state, sights.rays[stopped], sights.views[stopped], inside, zero, zero + self.noise.depth
         )
 
-    def _behind(self, field: Field, state: State, sights: Sights) -> tuple[Tensor, Tensor]:
-        """Rows for rays that are not inside a little behind where the surface was seen: it would face away there."""
-        rays, distance = sights.rays, sights.distance + BEHIND
-        wanted = torch.full_like(distance, -FACING * BEHIND)
-        wrong = (field(rays.at(distance), "inside") > wanted).nonzero()[:, 0]
-        noise = torch.full_like(distance, self.noise.depth)[wrong]
-        return self._rows(field, state, rays[wrong], sights.views[wrong], distance[wrong], wanted[wrong], noise)
+    def _facing(self, field: Field, state: State, sights: Sights) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows for points a little before and behind where the surface was seen: it faces who sees it."""
+        noise = torch.full_like(sights.distance, math.hypot(self.noise.depth, BESIDE_SIGHT * FACING[1]))
+        for step in (-BESIDE_SIGHT, BESIDE_SIGHT):
+            wanted = torch.full_like(sights.distance, -step * FACING[0])
+            yield self._rows(field, state, sights.rays, sights.views, sights.distance + step, wanted, noise)
 
     def _rows(
         self, field: Field, state: State, rays: Rays, views: Tensor, distance: Tensor, wanted: Tensor, noise: Tensor
