@@ -84,12 +84,16 @@ def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
     def residuals(state: State) -> tuple[torch.Tensor, torch.Tensor]:
         field = problem.prior.decoder.field(problem.code(state))
         moved = sights_at(state, sights.views, pixels, depth)
-        blocks = problem._depth(field, state, moved), problem._points(field, state, state.place.to_object(points))
+        blocks = [
+            problem._depth(field, state, moved),
+            *problem._facing(field, state, moved),
+            problem._points(field, state, state.place.to_object(points)),
+        ]
         return torch.cat([block[0] for block in blocks]), torch.cat([block[1] for block in blocks])
 
     _, jacobian = residuals(state)
     count = max(part.stop for part in problem.parts.values())
-    assert jacobian.shape == (70, count)
+    assert jacobian.shape == (150, count)
     steps = 1e-6 * torch.eye(count, dtype=torch.float64)
     differences = [
         (residuals(problem.moved(state, step))[0] - residuals(problem.moved(state, -step))[0]) / 2e-6 for step in steps

@@ -267,17 +267,30 @@ class Problem:
         noise = torch.full_like(sights.distance, math.hypot(self.noise.depth, BESIDE_SIGHT * FACING[1]))
         for step in (-BESIDE_SIGHT, BESIDE_SIGHT):
             wanted = torch.full_like(sights.distance, -step * FACING[0])
-            yield self._rows(field, state, sights.rays, sights.views, sights.distance + step, wanted, noise)
+            yield self._rows(field, state, sights.rays, sights.views, sights.distance, wanted, noise, step)
 
     def _rows(
-        self, field: Field, state: State, rays: Rays, views: Tensor, distance: Tensor, wanted: Tensor, noise: Tensor
+        self,
+        field: Field,
+        state: State,
+        rays: Rays,
+        views: Tensor,
+        distance: Tensor,
+        wanted: Tensor,
+        noise: Tensor,
+        deeper: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """Residuals ``(f - wanted) / noise`` at points of rays, and their Jacobian.
 
-        The points are at fixed depths, or where f does not change along the ray.
+        The points are at fixed depths, or where f does not change along the ray; and so much `deeper`, in the object
+        frame's units, than that.
         """
-        points, at = rays.at(distance), at_fixed(field, rays, distance)
+        ahead = deeper / rays.cosine
+        points, at = rays.at(distance + ahead), at_fixed(field, rays, distance + ahead)
         columns = self._object_columns(at, points)
+        if deeper and self.unknowns.place:
+            # What is fixed in the object's units grows with it.
+            columns[int(self.unknowns.shape)] += ((at.d_point * rays.directions).sum(1) * ahead * UNIT)[:, None]
         if self.unknowns.cameras:
             own = points.new_zeros(len(points), len(state.cameras.K), 6)
             own[torch.arange(len(points), device=points.device), views] = _turned(at, points)
