@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import bpy
 
-from . import job_items, live, outlines, properties, view_properties
+from . import job_items, live, loss_curve, outlines, properties, view_properties
 from .labels import draw_text
 from .operators import check_inputs, running
 from .scene.axes import read_axes
@@ -322,6 +322,8 @@ def draw_progress(layout: bpy.types.UILayout, task: str) -> None:
         doing = "Cancelling" if run.cancelling else "Paused" if progress.paused else progress.message
         layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
         layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
+        if curve := loss_curve.icon():
+            layout.template_icon(icon_value=curve, scale=6.0)
         row = layout.row(align=True)
         if progress.paused:
             row.operator("dist.pause", text="Go On", icon="PLAY")

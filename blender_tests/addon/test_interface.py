@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import blf
 import bpy
+import numpy as np
 import pytest
 
 from blender_tests.addon.stage import add_camera, is_alive, wait_until
-from dist_addon import api, cli, jobs, labels, panels, preferences, prior_files, registration, worker_python
+from dist_addon import api, cli, jobs, labels, loss_curve, panels, preferences, prior_files, registration, worker_python
 from dist_addon.api import common
 from dist_addon.jobs import installer
 from dist_addon.operators import running
@@ -291,17 +292,34 @@ def test_a_job_beside_the_window_is_imported(scene, rig, stand_in):
     assert bpy.ops.dist.reconstruct.poll()
 
 
-def test_a_job_beside_the_window_is_cancelled(scene, rig, stand_in):
+def test_a_job_beside_the_window_is_cancelled(scene, rig, stand_in, monkeypatch):
     job = start_beside(scene, stand_in, "wait")
     wait_until(lambda: running.tick() and running.queue.current.progress.step == 3, 20)
+    # Without a window a picture has no number.
+    monkeypatch.setattr(loss_curve, "icon", lambda: 7)
     drawn = draw()
-    assert ("progress", "3/3, loss 0.3333, 0 s left", 1.0) in drawn
+    assert ("progress", "3/3, loss 0.3333, 0 s left", 1.0) in drawn and ("icon", 7) in drawn
     assert ("label", "Fitting the shape") in drawn and ("label", "Loading") not in drawn
     assert bpy.ops.dist.cancel() == {"FINISHED"}
     assert ("label", "Cancelling") in draw() and not bpy.ops.dist.cancel.poll()
     wait_until(lambda: not is_alive(job.pid), 3)
     wait_until(lambda: running.tick() is None, 3)
     assert running.outcome == "The reconstruction was cancelled." and not running.failed
+
+
+def test_the_loss_curve_falls(scene):
+    loss_curve.draw([(1, 1.0)])
+    assert loss_curve._pictures is None
+    loss_curve.draw([(step, 10.0 ** (-step / 50)) for step in range(101)])
+    picture = loss_curve._pictures["losses"]
+    width, height = picture.image_size
+    pixels = np.empty(width * height * 4, np.float32)
+    picture.image_pixels_float.foreach_get(pixels)
+    # Where the curve is: the brightest red of each column, counted from below.
+    rows = pixels.reshape(height, width, 4)[..., 0].argmax(axis=0)[40:]
+    assert (np.diff(rows) <= 0).all() and rows[0] > 0.8 * height and rows[-1] < 0.2 * height
+    loss_curve.clear()
+    assert loss_curve.icon() == 0
 
 
 def test_a_failure_beside_the_window_is_shown(scene, rig, stand_in):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import bpy
 from bpy.props import BoolProperty
 
-from .. import job_items, properties
+from .. import job_items, loss_curve, properties
 from ..api import common
 from ..job_items import NOUNS
 from ..jobs import Job, Progress, Queue, Run
@@ -38,7 +38,7 @@ from .result import show_one
 INTERVAL, PICTURE_INTERVAL = 0.2, 2.0
 
 queue = Queue()
-# When a training's picture was last drawn.
+# When pictures of the job were last drawn.
 pictured = 0.0
 # What came of the last job, for the panel of its task.
 outcome = ""
@@ -119,6 +119,7 @@ def stop() -> None:
     """Forget the jobs: the add-on is being disabled."""
     queue.leave()
     preview.remove()
+    loss_curve.clear()
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
 
@@ -132,6 +133,7 @@ def tick() -> float | None:
     ended = queue.poll()
     if ended or not queue.runs:
         preview.remove()
+        loss_curve.clear()
     for run in ended:
         _finish(run)
     if run := queue.current:
@@ -178,11 +180,14 @@ def keep_out(*_arguments: Any) -> None:
 
 
 def _picture(run: Run) -> None:
-    """Bring the picture of a training up to date now and then."""
+    """Bring the loss curve, and the picture of a training, up to date now and then."""
     global pictured
-    if run.task != TRAIN or time.monotonic() - pictured < PICTURE_INTERVAL:
+    if time.monotonic() - pictured < PICTURE_INTERVAL:
         return
     pictured = time.monotonic()
+    loss_curve.draw(run.progress.losses)
+    if run.task != TRAIN:
+        return
     try:
         image = training.show(run.job.folder)
     except RequestError as error:

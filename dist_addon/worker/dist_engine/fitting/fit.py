@@ -138,6 +138,9 @@ def _best_start(
     """A few steps from each of the likeliest starts; the best of where they end."""
     count = STARTS if len(places) == 1 else 2 * STARTS
     reporter.progress("start", 0, count, None, None)
+    # Something to see while the training codes are tried: the usual one, since the mean itself may be in pieces.
+    codes = problem.prior.codes
+    look(codes[(codes - problem.prior.mean).square().sum(1).argmin()], places[0])
     states = start_states(problem, observations, places, count)
     evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]))
     ends: list[tuple[State, float]] = []
