@@ -1,0 +1,187 @@
+"""Blender's window on a virtual screen: seen by its pixels, pressed with the mouse and the keyboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tools.desktop_blender import SCREEN, Desktop, screen
+
+OBSERVER = Path(__file__).with_name("observer.py")
+# Smaller spots of a button's colour are no buttons.
+SMALLEST = (14, 12)
+
+
+class Window:
+    """Blender's window, open on a file; `folder` is where it tells what there is."""
+
+    def __init__(self, desktop: Desktop, folder: Path, display: str) -> None:
+        self.desktop, self.folder, self.display = desktop, folder, display
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def open(self, file: Path, variables: dict[str, str]) -> None:
+        """Start Blender as a user does who double-clicks a file, and wait until it draws."""
+        shutil.copy(OBSERVER, self.folder)
+        size = ["0", "0", *map(str, SCREEN)]
+        command = [self.desktop.blender, "--gpu-backend", "opengl", "--window-geometry", *size]
+        command += [str(file), "--python", str(self.folder / OBSERVER.name), "--", str(self.folder)]
+        with (self.folder / "blender.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.desktop.command(command, self.folder),
+                env={**variables, "DISPLAY": self.display},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.wait(lambda: self.state() is not None, 120, "Blender's window")
+        self.wait(lambda: len(np.unique(self.pixels())) > 20, 30, "something drawn")
+
+    def state(self) -> dict[str, Any] | None:
+        """What the observer told last; None before."""
+        path = self.folder / "state.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def wait(self, condition: Callable[[], Any], seconds: float, what: str) -> float:
+        """Wait for a condition and return how long it took; fails when Blender ends or the time is over."""
+        began = time.monotonic()
+        while not condition():
+            ended = self.process is not None and self.process.poll() is not None
+            late = time.monotonic() - began > seconds
+            if ended or late:
+                self.shoot(self.folder / "failed.png")
+                log = (self.folder / "blender.log").read_text(errors="replace")[-2000:]
+                raise AssertionError(f"{what}: {'Blender ended' if ended else f'not within {seconds} s'}\n{log}")
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def pixels(self) -> np.ndarray:
+        """What the screen shows: (800, 1280, 3) uint8, rows from top to bottom."""
+        raw = (self.folder / "Xvfb_screen0").read_bytes()
+        # An X window dump: the header's size comes first; colours are 12 bytes each; pixels are blue, green, red, 0.
+        header = np.frombuffer(raw, ">u4", 25)
+        start = int(header[0] + 12 * header[19])
+        width, height = SCREEN
+        return np.frombuffer(raw, np.uint8, 4 * width * height, start).reshape(height, width, 4)[..., 2::-1]
+
+    def shoot(self, path: Path) -> None:
+        """Write what the screen shows as a PNG of few colours."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(self.pixels()).quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+    def x(self, *words: Any) -> None:
+        """Let xdotool do something."""
+        subprocess.run(
+            self.desktop.command(["xdotool", *map(str, words)], self.folder),
+            env={"PATH": os.environ["PATH"], "DISPLAY": self.display},
+            check=True,
+            timeout=60,
+        )
+
+    def click(self, x: float, y: float) -> None:
+        """Press the left mouse button where the mouse has rested for a moment, as a hand does."""
+        self.x("mousemove", int(x), int(y), "sleep", 0.3, "mousedown", 1, "sleep", 0.15, "mouseup", 1)
+
+    def key(self, name: str, x: float = 450, y: float = 400) -> None:
+        """Press a key over a place; by default the viewport."""
+        self.x("mousemove", int(x), int(y), "sleep", 0.2, "key", name)
+
+    def rest(self) -> None:
+        """Move the mouse where it marks nothing, and let the window settle."""
+        self.x("mousemove", 450, 620)
+        time.sleep(1.5)
+
+    def choose_tab(self, name: str) -> None:
+        """Press the sidebar's tabs, from the last, until it shows the one of this name."""
+        x, y, width, height = self.state()["regions"]["UI"]
+        for at in range(y + height - 20, y, -20):
+            self.click(x + width - 12, at)
+            time.sleep(0.5)
+            if self.state()["tab"] == name:
+                return
+        raise AssertionError(f"The sidebar has no tab {name}.")
+
+    def buttons(self) -> list[tuple[int, int]]:
+        """Centres of what has a button's colour in the sidebar, from its top."""
+        state = self.state()
+        left, top, width, height = state["regions"]["UI"]
+        mask = np.all(self.pixels() == state["button"][:3], axis=-1)[top : top + height, left : left + width]
+        found = []
+        for row, line in enumerate(mask):
+            edges = np.flatnonzero(np.diff(np.pad(line, 1).astype(np.int8)))
+            for first, end in edges.reshape(-1, 2):
+                if end - first < SMALLEST[0] or (row and mask[row - 1, first:end].any()):
+                    continue
+                column = mask[row:, first + 1]
+                tall = len(column) if column.all() else int(np.argmin(column))
+                if tall >= SMALLEST[1]:
+                    found.append((left + (first + end) // 2, top + row + tall // 2))
+        return found
+
+    def find(self, operator: str) -> tuple[int, int]:
+        """Find the button of an operator: Ctrl+C over a button copies what it calls."""
+        seen = []
+        for x, y in self.buttons():
+            before = len(self.state()["copied"])
+            self.key("ctrl+c", x, y)
+            deadline = time.monotonic() + 3
+            while len(self.state()["copied"]) == before and time.monotonic() < deadline:
+                time.sleep(0.05)
+            seen += self.state()["copied"][before:]
+            if seen and seen[-1].startswith(f"bpy.ops.{operator}("):
+                return x, y
+        self.shoot(self.folder / "failed.png")
+        raise AssertionError(f"No button calls {operator}; those that there are call {seen}.")
+
+    def press(self, operator: str) -> float:
+        """Press the button of an operator; returns when (seconds since 1970)."""
+        self.click(*self.find(operator))
+        return time.time()
+
+    def gaps(self, since: float, until: float) -> np.ndarray:
+        """Seconds between ticks of a 20 ms timer in the window, within a span of time."""
+        ticks = np.loadtxt(self.folder / "ticks.txt").reshape(-1, 2)
+        return ticks[(ticks[:, 0] > since) & (ticks[:, 0] < until), 1]
+
+    def children(self) -> list[int]:
+        """Processes that have this window's folder among their arguments, but Blender and the screen: the workers."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if "-u" in words and any(word.startswith(str(self.folder)) for word in words):
+                found.append(int(path.parent.name))
+        return found
+
+    def kill(self) -> None:
+        """End Blender and its workers, whatever they do."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        for pid in self.children():
+            os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def opened(desktop: Desktop, folder: Path, file: Path, variables: dict[str, str]) -> Iterator[Window]:
+    """Open a file in Blender's window on a screen of its own; both end with the block."""
+    with screen(desktop, folder) as display:
+        window = Window(desktop, folder, display)
+        try:
+            window.open(file, variables)
+            yield window
+        finally:
+            window.kill()
