@@ -140,7 +140,7 @@ def ensure(blender: str = "") -> Desktop:
     blender = blender or os.environ.get(VARIABLE, "")
     if blender:
         found = shutil.which(blender)
-        missing = [name for name in ("Xvfb", "xdotool") if not shutil.which(name)]
+        missing = [name for name in ("Xvfb", "setpriv", "xdotool") if not shutil.which(name)]
         if not found or missing:
             lacking = f"“{blender}” is no program" if not found else f"{' and '.join(missing)} must be installed"
             raise SetupError(f"A Blender's window without a screen: {lacking}.")
@@ -166,7 +166,9 @@ def _check_machine() -> None:
     remedy = f"Give a Blender of yours instead, with --blender or {VARIABLE}; install Xvfb and xdotool then."
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         raise SetupError(f"A Blender for a window without a screen is set up on Linux, by root. {remedy}")
-    missing = [name for name in ("apt-get", "dpkg-deb", "unshare", "chroot", "wget") if not shutil.which(name)]
+    missing = [
+        name for name in ("apt-get", "dpkg-deb", "setpriv", "unshare", "chroot", "wget") if not shutil.which(name)
+    ]
     if missing:
         raise SetupError(f"To set up a Blender's window, {', '.join(missing)} must be there. {remedy}")
     if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
@@ -191,8 +193,9 @@ def _set_up(log: IO[bytes]) -> None:
     settings = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
     reach = [line for line in settings.splitlines() if "proxy" in line.lower()]
     (ROOT / "etc/apt/apt.conf.d/90host").write_text("\n".join([*reach, ""]), encoding="utf-8")
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", *PACKAGES]
-    _run(_inside(ROOT, ["env", "DEBIAN_FRONTEND=noninteractive", *install]), log)
+    install = ["apt-get", "install", "--yes", "--no-install-recommends"]
+    quick = ["-o", "Dpkg::Options::=--force-unsafe-io"]
+    _run(_inside(ROOT, ["env", "DEBIAN_FRONTEND=noninteractive", *install, *quick, *PACKAGES]), log)
     _run(_inside(ROOT, ["apt-get", "clean"]), log)
 
 
@@ -229,7 +232,7 @@ def _run(command: list[str], log: IO[bytes], cwd: Path | None = None, env: dict[
 def _remove(folder: Path) -> None:
     """Remove a folder, but never through something that is mounted in it."""
     mounted = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")
-    inside = [words.split()[1] for words in mounted.splitlines() if words.split()[1].startswith(f"{folder}/")]
+    inside = [words.split()[1] for words in mounted.splitlines() if words.split()[1].startswith(f"{folder.resolve()}/")]
     if inside:
         raise SetupError(f"{', '.join(inside)} is mounted: unmount it first.")
     if folder.exists():

@@ -1,7 +1,8 @@
-"""Set everything up and run the tests: ``python3 tools/test.py [--blender 5.2] [arguments for pytest]``.
+"""Set everything up and run the tests: ``python3 tools/test.py [--blender 5.2 | --desktop] [arguments for pytest]``.
 
-Without ``--blender``: format, lint, types, then the whole suite. With it: the add-on's tests under that Blender, whose
-worker still runs in the main environment.
+Without options: format, lint, types, then the whole suite, but for Blender's window. With ``--blender``: the add-on's
+tests under that Blender, whose worker still runs in the main environment. With ``--desktop``: those that press the
+buttons in the window of the Blender that ``tools/desktop_blender.py`` gets.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools import environment
+from tools import desktop_blender, environment
 
 CHECKS = [["ruff", "format", "--check"], ["ruff", "check"], ["mypy"]]
 
@@ -22,20 +23,25 @@ def main() -> int:
     """Run what the command line asks for and return the exit code."""
     blenders = sorted(name[len("blender-") :] for name in environment.PINS if name != "main")
     parser = argparse.ArgumentParser(description="Set everything up and run the tests.")
-    parser.add_argument("--blender", choices=blenders, help="only the add-on's tests, under this Blender")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--blender", choices=blenders, help="only the add-on's tests, under this Blender")
+    only.add_argument("--desktop", action="store_true", help="only the tests in Blender's window")
     options, pytest = parser.parse_known_args()
 
     try:
         main_python = environment.ensure("main")
         python = environment.ensure(f"blender-{options.blender}") if options.blender else main_python
+        if options.desktop:
+            desktop_blender.ensure()
     except environment.SetupError as error:
         print(error, file=sys.stderr)
         return 1
 
     os.chdir(environment.ROOT)
     failed = []
-    if options.blender:
-        pytest = pytest if any(Path(a.split("::")[0]).exists() for a in pytest) else ["blender_tests/addon", *pytest]
+    if options.blender or options.desktop:
+        folder = "blender_tests/desktop" if options.desktop else "blender_tests/addon"
+        pytest = pytest if any(Path(a.split("::")[0]).exists() for a in pytest) else [folder, *pytest]
     else:
         for check in CHECKS:
             print("$", *check, flush=True)

@@ -1,10 +1,14 @@
 """Runs in Blender's window: tells in a file, again and again, what there is. It changes nothing and presses nothing.
 
-Each line of ``ticks.txt`` is a tick of a 20 ms timer: when it came (seconds since 1970), and how long after the last.
+Each line of ``ticks.txt`` is a tick of a 20 ms timer: when it came (seconds since 1970), how long after the last, and
+how much of that the add-on's Python was at work in Blender's main thread, to some milliseconds. In the lines of
+``slow.txt`` is what it was at where that took long.
 """
 
+import collections
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,16 +17,46 @@ import bpy
 FOLDER = Path(sys.argv[sys.argv.index("--") + 1])
 TICK, INTERVAL = 0.02, 0.2
 
+MAIN = threading.get_ident()
+
 ended = time.perf_counter()
 written = 0.0
+told = 0
 ticks = []
+slow = []
 copied = []
+# Seconds since the last tick in which the add-on was at work, by the lines of its code.
+work = collections.Counter()
+
+
+def sample():
+    """Look again and again at what the main thread does."""
+    last = time.perf_counter()
+    while True:
+        time.sleep(0.004)
+        frame = sys._current_frames().get(MAIN)
+        now = time.perf_counter()
+        lines = []
+        while frame is not None:
+            if "dist_addon" in frame.f_code.co_filename:
+                lines.append(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}:{frame.f_lineno}")
+            frame = frame.f_back
+        if lines:
+            work[" < ".join(lines)] += now - last
+        last = now
+
+
+threading.Thread(target=sample, daemon=True).start()
 
 
 def tick():
     global ended, written
     now = time.perf_counter()
-    ticks.append(f"{time.time():.4f} {now - ended:.4f}\n")
+    busy = sum(work.values())
+    ticks.append(f"{time.time():.4f} {now - ended:.4f} {busy:.4f}\n")
+    if busy > 0.05:
+        slow.append(f"{time.time():.2f} " + "; ".join(f"{t:.3f} {line}" for line, t in work.most_common(6)) + "\n")
+    work.clear()
     if now - written > INTERVAL:
         written = now
         tell()
@@ -32,6 +66,8 @@ def tick():
 
 
 def tell():
+    global told
+    told += 1
     manager = bpy.context.window_manager
     if manager.clipboard:
         # Emptied, so that the same text is seen again when it is copied again.
@@ -43,6 +79,7 @@ def tell():
     sidebar = next(r for r in area.regions if r.type == "UI")
     colour = bpy.context.preferences.themes[0].user_interface.wcol_tool.inner
     state = {
+        "told": told,
         "copied": copied,
         "regions": regions,  # x, y from the top, width, height
         "tab": sidebar.active_panel_category,
@@ -55,6 +92,9 @@ def tell():
     with (FOLDER / "ticks.txt").open("a") as stream:
         stream.writelines(ticks)
     ticks.clear()
+    with (FOLDER / "slow.txt").open("a") as stream:
+        stream.writelines(slow)
+    slow.clear()
     part = FOLDER / "state.part"
     part.write_text(json.dumps(state))
     part.replace(FOLDER / "state.json")

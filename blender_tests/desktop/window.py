@@ -19,8 +19,18 @@ from PIL import Image
 from tools.desktop_blender import SCREEN, Desktop, screen
 
 OBSERVER = Path(__file__).with_name("observer.py")
-# Smaller spots of a button's colour are no buttons.
-SMALLEST = (14, 12)
+# Of a button, in pixels: checkboxes have the same colour.
+SMALLEST = (16, 12)
+
+
+def until(condition: Callable[[], Any], seconds: float, every: float = 0.05) -> bool:
+    """Wait for a condition; whether it came true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every)
+    return True
 
 
 class Window:
@@ -46,25 +56,21 @@ class Window:
                 start_new_session=True,
             )
         self.wait(lambda: self.state() is not None, 120, "Blender's window")
-        self.wait(lambda: len(np.unique(self.pixels())) > 20, 30, "something drawn")
+        # Without a window manager, nobody else gives it the keyboard.
+        self.x("search", "--sync", "--onlyvisible", "--class", "blender", "windowfocus")
 
     def state(self) -> dict[str, Any] | None:
         """What the observer told last; None before."""
         path = self.folder / "state.json"
         return json.loads(path.read_text()) if path.exists() else None
 
-    def wait(self, condition: Callable[[], Any], seconds: float, what: str) -> float:
-        """Wait for a condition and return how long it took; fails when Blender ends or the time is over."""
-        began = time.monotonic()
-        while not condition():
-            ended = self.process is not None and self.process.poll() is not None
-            late = time.monotonic() - began > seconds
-            if ended or late:
-                self.shoot(self.folder / "failed.png")
-                log = (self.folder / "blender.log").read_text(errors="replace")[-2000:]
-                raise AssertionError(f"{what}: {'Blender ended' if ended else f'not within {seconds} s'}\n{log}")
-            time.sleep(0.05)
-        return time.monotonic() - began
+    def wait(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
+        """Wait for a condition; fails, with a picture, when Blender ends or the time is over."""
+        if until(lambda: condition() or self.process.poll() is not None, seconds) and self.process.poll() is None:
+            return
+        self.shoot(self.folder / "failed.png")
+        log = (self.folder / "blender.log").read_text(errors="replace")[-2000:]
+        raise AssertionError(f"{what}: not within {seconds} s, Blender's exit code {self.process.poll()}\n{log}")
 
     def pixels(self) -> np.ndarray:
         """What the screen shows: (800, 1280, 3) uint8, rows from top to bottom."""
@@ -98,9 +104,15 @@ class Window:
         self.x("mousemove", int(x), int(y), "sleep", 0.2, "key", name)
 
     def rest(self) -> None:
-        """Move the mouse where it marks nothing, and let the window settle."""
+        """Move the mouse where it marks nothing, and wait until what the screen shows stays as it is."""
         self.x("mousemove", 450, 620)
-        time.sleep(1.5)
+        seen = []
+
+        def settled() -> bool:
+            seen.append(self.pixels())
+            return len(seen) > 3 and all((one == seen[-1]).all() for one in seen[-4:-1])
+
+        until(settled, 10, every=0.5)
 
     def choose_tab(self, name: str) -> None:
         """Press the sidebar's tabs, from the last, until it shows the one of this name."""
@@ -129,40 +141,46 @@ class Window:
                     found.append((left + (first + end) // 2, top + row + tall // 2))
         return found
 
-    def find(self, operator: str) -> tuple[int, int]:
-        """Find the button of an operator: Ctrl+C over a button copies what it calls."""
+    def find(self, call: str) -> tuple[int, int]:
+        """Find a button by how its call in Python begins: Ctrl+C over a button copies that."""
         seen = []
+        self.rest()
         for x, y in self.buttons():
-            before = len(self.state()["copied"])
+            before = self.state()
             self.key("ctrl+c", x, y)
-            deadline = time.monotonic() + 3
-            while len(self.state()["copied"]) == before and time.monotonic() < deadline:
-                time.sleep(0.05)
-            seen += self.state()["copied"][before:]
-            if seen and seen[-1].startswith(f"bpy.ops.{operator}("):
+            # Told thrice since, it has seen the key.
+            until(lambda: self._news(before) or self.state()["told"] > before["told"] + 3, 30)  # noqa: B023
+            seen += self._news(before)
+            if seen and seen[-1].startswith(f"bpy.ops.{call}"):
                 return x, y
         self.shoot(self.folder / "failed.png")
-        raise AssertionError(f"No button calls {operator}; those that there are call {seen}.")
+        raise AssertionError(f"No button calls {call}; those that there are call {seen}.")
 
-    def press(self, operator: str) -> float:
-        """Press the button of an operator; returns when (seconds since 1970)."""
-        self.click(*self.find(operator))
-        return time.time()
+    def _news(self, before: dict[str, Any]) -> list[str]:
+        """What was copied since a state."""
+        return self.state()["copied"][len(before["copied"]) :]
 
-    def gaps(self, since: float, until: float) -> np.ndarray:
-        """Seconds between ticks of a 20 ms timer in the window, within a span of time."""
-        ticks = np.loadtxt(self.folder / "ticks.txt").reshape(-1, 2)
-        return ticks[(ticks[:, 0] > since) & (ticks[:, 0] < until), 1]
+    def press(self, call: str) -> float:
+        """Press a button, found as by `find`; returns when (seconds since 1970)."""
+        place = self.find(call)
+        began = time.time()
+        self.click(*place)
+        return began
 
-    def children(self) -> list[int]:
-        """Processes that have this window's folder among their arguments, but Blender and the screen: the workers."""
+    def ticks(self, since: float, until: float) -> np.ndarray:
+        """Rows of a 20 ms timer in the window within a span of time, (N, 3), as `observer` tells them."""
+        ticks = np.loadtxt(self.folder / "ticks.txt").reshape(-1, 3)
+        return ticks[(ticks[:, 0] > since) & (ticks[:, 0] < until)]
+
+    def workers(self) -> list[int]:
+        """Process numbers of the workers that the add-on started with this Blender's settings."""
         found = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = path.read_bytes().decode(errors="replace").split("\0")
             except OSError:
                 continue
-            if "-u" in words and any(word.startswith(str(self.folder)) for word in words):
+            if "-u" in words and any(word.startswith(str(self.folder.parent)) for word in words):
                 found.append(int(path.parent.name))
         return found
 
@@ -171,7 +189,7 @@ class Window:
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        for pid in self.children():
+        for pid in self.workers():
             os.kill(pid, signal.SIGKILL)
 
 

@@ -1,0 +1,74 @@
+"""Files as users have them, made headless: a table's pictures, inputs chosen, the sidebar open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+import dist_addon
+from tools import demo_scene
+from tools.generators import tables
+
+COUNT, SIZE = 8, 128
+SEED = 10_002
+
+
+def write(folder: Path) -> None:
+    """Write ``cameras.blend``, of several cameras, and ``shot.blend``, of one that moves."""
+    demo_scene.SIZE = SIZE
+    dist_addon.register()
+    try:
+        made = demo_scene.build(*tables.make_table(SEED), folder / "pictures", fitted=COUNT, held_back=1)
+        demo_scene.choose_inputs(made, "preview")
+        for camera in list(made.held_back.objects):
+            bpy.data.objects.remove(camera)
+        bpy.data.collections.remove(made.held_back)
+        _lay_out(made.bounds)
+        bpy.context.scene.camera = made.pictures.objects[0]
+        _save(folder / "cameras.blend")
+        _animate(made.pictures, folder / "pictures")
+        _save(folder / "shot.blend")
+    finally:
+        dist_addon.unregister()
+
+
+def _lay_out(bounds: bpy.types.Object) -> None:
+    """Open the sidebar, and turn the viewport to where the thing is to be."""
+    screen = bpy.data.window_managers[0].windows[0].screen
+    space = next(area for area in screen.areas if area.type == "VIEW_3D").spaces.active
+    space.show_region_ui = True
+    view = space.region_3d
+    view.view_location = bounds.location
+    view.view_distance = 6.5
+
+
+def _animate(cameras: bpy.types.Collection, pictures: Path) -> None:
+    """Replace the cameras by one that stands at frame n where the n-th stood, with the pictures as a sequence."""
+    scene = bpy.context.scene
+    data = bpy.data.cameras.new("Moving")
+    moving = bpy.data.objects.new("Moving", data)
+    for frame, camera in enumerate(sorted(cameras.objects, key=lambda camera: camera.name), 1):
+        moving.matrix_world = camera.matrix_world
+        data.lens, data.sensor_width = camera.data.lens, camera.data.sensor_width
+        moving.keyframe_insert("location", frame=frame)
+        moving.keyframe_insert("rotation_euler", frame=frame)
+        data.keyframe_insert("lens", frame=frame)
+        bpy.data.objects.remove(camera)
+    cameras.objects.link(moving)
+    image = bpy.data.images.load(str(pictures / "camera_01.png"))
+    image.source = "SEQUENCE"
+    data.show_background_images = True
+    background = data.background_images.new()
+    background.image = image
+    background.image_user.frame_start, background.image_user.frame_duration = 1, COUNT
+    scene.camera = moving
+    scene.frame_start, scene.frame_end = 1, COUNT
+    scene.frame_set(1)
+    views = scene.dist.views
+    views.frame_start, views.frame_end, views.frame_step = 1, COUNT, 1
+
+
+def _save(path: Path) -> None:
+    bpy.context.preferences.filepaths.save_version = 0
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))

@@ -1,0 +1,131 @@
+"""What a user does in Blender's window, with the mouse and the keyboard only, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from blender_tests.desktop.conftest import OpenFile
+from blender_tests.desktop.window import Window, until
+from tools.environment import ROOT
+
+COLLECTION = "DIST Reconstructions"
+SHOTS = ROOT / ".cache" / "desktop"
+# Seconds: a reconstruction, and how long two cores with others' work on them may take for it.
+LONG = 240
+
+
+def shapes(window: Window) -> dict:
+    return {n: about for n, about in window.state()["objects"].items() if COLLECTION in about["collections"]}
+
+
+def events(window: Window) -> list[dict]:
+    path = Path(window.state()["job"]) / "events.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def middle(window: Window) -> np.ndarray:
+    """The viewport's middle, where the thing is to appear: (120, 160, 3)."""
+    x, y, width, height = window.state()["regions"]["WINDOW"]
+    row, column = y + height // 2, x + width // 2
+    return window.pixels()[row - 60 : row + 60, column - 80 : column + 80].astype(int)
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> float:
+    """How much of a picture is another one now, from 0 to 1."""
+    return float((np.abs(after - before).max(axis=-1) > 12).mean())
+
+
+def summary(ticks: np.ndarray) -> str:
+    """How long between ticks, and for how long of that the add-on's Python was at work."""
+    words = []
+    for what, seconds in (("gaps", ticks[:, 1]), ("of them the add-on's", ticks[:, 2])):
+        at = np.quantile(seconds, [0.5, 0.99, 0.999, 1.0]) * 1000
+        words.append("{}: median {:.0f}, 99 % {:.0f}, 99.9 % {:.0f}, longest {:.0f} ms".format(what, *at))
+    return f"{len(ticks)} ticks; {'; '.join(words)}"
+
+
+def orange(window: Window) -> int:
+    """How many pixels of the viewport have the outlines' colour."""
+    x, y, width, height = window.state()["regions"]["WINDOW"]
+    red, green, blue = np.moveaxis(window.pixels()[y : y + height, x : x + width].astype(int), -1, 0)
+    return int(((red > 230) & (abs(green - 90) < 30) & (blue < 30)).sum())
+
+
+def check_shape(window: Window, things: dict) -> None:
+    """There is one more object than `things`: a shape of eight views where the bounds are."""
+    ((name, made),) = shapes(window).items()
+    iou = [value for key, value in made["numbers"].items() if key.startswith("dist_iou_")]
+    assert made["type"] == "MESH" and made["faces"] > 500
+    assert len(iou) == 8 and np.mean(iou) > 0.85
+    assert np.allclose(made["place"], things["Bounds"]["place"], atol=0.4)
+    assert window.state()["objects"].keys() - {name} == things.keys()
+
+
+def test_cameras_to_a_mesh_and_back(open_file: OpenFile):
+    with open_file("cameras.blend") as window:
+        window.choose_tab("DIST")
+        window.rest()
+        window.shoot(SHOTS / "inputs.png")
+        before, things = middle(window), window.state()["objects"]
+        idle = time.time()
+        time.sleep(8)
+        idle = window.ticks(idle, time.time())
+
+        pressed = window.press("dist.reconstruct(")
+        window.rest()
+        window.wait(lambda: any(e.get("stage") == "fit" and e["step"] > 2 for e in events(window)), LONG, "steps")
+        window.shoot(SHOTS / "running.png")
+        window.wait(lambda: shapes(window), LONG, "the mesh")
+        took = time.time() - pressed
+        window.rest()
+        window.shoot(SHOTS / "result.png")
+        check_shape(window, things)
+        assert changed(before, middle(window)) > 0.1
+        print(f"\nFrom the click to the mesh: {took:.1f} s")
+        print(f"Without a job, {summary(idle)}\nWith one, {summary(window.ticks(pressed, time.time()))}")
+
+        window.key("ctrl+z")
+        window.wait(lambda: not shapes(window), 20, "undo")
+        window.rest()
+        assert window.state()["objects"] == things
+        assert changed(before, middle(window)) < 0.01
+        window.key("ctrl+shift+z")
+        window.wait(lambda: shapes(window), 20, "redo")
+
+        window.press("dist.look_through(step=1")
+        window.rest()
+        before = orange(window)
+        window.press("dist.show_outlines(")
+        window.rest()
+        window.shoot(SHOTS / "outlines.png")
+        assert orange(window) > before + 200
+
+
+def test_a_moving_camera_cancel_and_quit(open_file: OpenFile):
+    with open_file("shot.blend") as window:
+        window.choose_tab("DIST")
+        things = window.state()["objects"]
+
+        window.press("dist.reconstruct(")
+        window.wait(window.workers, 60, "the worker")
+        window.press("dist.cancel(")
+        window.wait(lambda: not window.workers(), 20, "the worker's end")
+        time.sleep(1)
+        assert window.state()["objects"] == things
+
+        window.press("dist.reconstruct(")
+        window.wait(lambda: shapes(window), LONG, "the mesh")
+        check_shape(window, things)
+        window.rest()
+        window.shoot(SHOTS / "shot.png")
+
+        window.press("dist.reconstruct(")
+        window.wait(window.workers, 60, "the worker")
+        window.key("ctrl+s")
+        window.key("ctrl+q")
+        assert window.process.wait(60) == 0
+        assert until(lambda: not window.workers(), 20)
