@@ -62,13 +62,13 @@ class Desktop:
         self.root = root
 
     def command(self, command: list[str], shared: Path) -> list[str]:
-        """Return the command that runs `command` where Blender is.
+        """Return the command that runs `command` where Blender is, and that ends with who started it.
 
         There, `shared` and the temporary folder have the paths that they have here, and this machine is in ``/host``.
         """
-        return (
-            command if self.root is None else _inside(self.root, command, (Path("/"), "/host"), (shared, str(shared)))
-        )
+        if self.root is not None:
+            command = _inside(self.root, command, (Path("/"), "/host"), (shared, str(shared)))
+        return ["setpriv", "--pdeathsig", "KILL", *command]
 
     def python(self, python: Path, shared: Path) -> Path:
         """Return a program that runs a Python of this machine, for a Blender that may see another one.

@@ -17,8 +17,10 @@ import numpy as np
 from PIL import Image
 
 from tools.desktop_blender import SCREEN, Desktop, screen
+from tools.environment import ROOT
 
 OBSERVER = Path(__file__).with_name("observer.py")
+SHOTS = ROOT / ".cache" / "desktop"
 # Of a button, in pixels: checkboxes have the same colour.
 SMALLEST = (16, 12)
 
@@ -39,6 +41,7 @@ class Window:
     def __init__(self, desktop: Desktop, folder: Path, display: str) -> None:
         self.desktop, self.folder, self.display = desktop, folder, display
         self.process: subprocess.Popen[bytes] | None = None
+        self.last = (0, 0)  # the place of the button that was found last
 
     def open(self, file: Path, variables: dict[str, str]) -> None:
         """Start Blender as a user does who double-clicks a file, and wait until it draws."""
@@ -68,7 +71,7 @@ class Window:
         """Wait for a condition; fails, with a picture, when Blender ends or the time is over."""
         if until(lambda: condition() or self.process.poll() is not None, seconds) and self.process.poll() is None:
             return
-        self.shoot(self.folder / "failed.png")
+        self.shoot(SHOTS / "failed.png")
         log = (self.folder / "blender.log").read_text(errors="replace")[-2000:]
         raise AssertionError(f"{what}: not within {seconds} s, Blender's exit code {self.process.poll()}\n{log}")
 
@@ -104,15 +107,23 @@ class Window:
         self.x("mousemove", int(x), int(y), "sleep", 0.2, "key", name)
 
     def rest(self) -> None:
-        """Move the mouse where it marks nothing, and wait until what the screen shows stays as it is."""
+        """Move the mouse where it marks nothing, and wait until what the window shows stays as it is."""
         self.x("mousemove", 450, 620)
-        seen = []
+        shown: dict[int, np.ndarray] = {}
 
         def settled() -> bool:
-            seen.append(self.pixels())
-            return len(seen) > 3 and all((one == seen[-1]).all() for one in seen[-4:-1])
+            # Telling alternates with drawing: what is the same at several tellings is no half of a picture.
+            shown.setdefault(self.state()["told"], self.pixels())
+            last = list(shown.values())[-3:]
+            return len(shown) > 4 and all((one == last[0]).all() for one in last)
 
-        until(settled, 10, every=0.5)
+        until(settled, 15)
+
+    def scroll(self, steps: int) -> None:
+        """Turn the mouse wheel over the sidebar: down, or up for fewer than none."""
+        x, y, _, height = self.state()["regions"]["UI"]
+        wheel = 5 if steps > 0 else 4
+        self.x("mousemove", x + 6, y + height // 2, "sleep", 0.3, "click", "--repeat", abs(steps), "--delay", 30, wheel)
 
     def choose_tab(self, name: str) -> None:
         """Press the sidebar's tabs, from the last, until it shows the one of this name."""
@@ -144,16 +155,21 @@ class Window:
     def find(self, call: str) -> tuple[int, int]:
         """Find a button by how its call in Python begins: Ctrl+C over a button copies that."""
         seen = []
-        self.rest()
-        for x, y in self.buttons():
-            before = self.state()
-            self.key("ctrl+c", x, y)
-            # Told thrice since, it has seen the key.
-            until(lambda: self._news(before) or self.state()["told"] > before["told"] + 3, 30)  # noqa: B023
-            seen += self._news(before)
-            if seen and seen[-1].startswith(f"bpy.ops.{call}"):
-                return x, y
-        self.shoot(self.folder / "failed.png")
+        for steps in (0, 6, 6, -20, 6):
+            if steps:
+                self.scroll(steps)
+            self.rest()
+            # The next one to press is near the last one, more often than not.
+            for x, y in sorted(self.buttons(), key=lambda place: abs(place[1] - self.last[1])):
+                before = self.state()
+                self.key("ctrl+c", x, y)
+                # Told thrice since, it has seen the key.
+                until(lambda: self._news(before) or self.state()["told"] > before["told"] + 3, 30)  # noqa: B023
+                seen += self._news(before)
+                if seen and seen[-1].startswith(f"bpy.ops.{call}"):
+                    self.last = x, y
+                    return x, y
+        self.shoot(SHOTS / "failed.png")
         raise AssertionError(f"No button calls {call}; those that there are call {seen}.")
 
     def _news(self, before: dict[str, Any]) -> list[str]:
