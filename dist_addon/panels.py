@@ -325,10 +325,8 @@ def draw_progress(layout: bpy.types.UILayout, task: str) -> None:
         if curve := loss_curve.icon():
             layout.template_icon(icon_value=curve, scale=6.0)
         row = layout.row(align=True)
-        if progress.paused:
-            row.operator("dist.pause", text="Go On", icon="PLAY")
-        else:
-            row.operator("dist.pause", icon="PAUSE")
+        # Its icon alone: a narrow sidebar has no room for three names.
+        row.operator("dist.pause", text="", icon="PLAY" if progress.paused else "PAUSE")
         if task in (RECONSTRUCT, TRAIN):
             row.operator("dist.finish", icon="CHECKMARK")
         row.operator("dist.cancel", icon="X")

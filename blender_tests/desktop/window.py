@@ -108,7 +108,7 @@ class Window:
 
     def rest(self) -> None:
         """Move the mouse where it marks nothing, and wait until what the window shows stays as it is."""
-        self.x("mousemove", 450, 620)
+        self.x("mousemove", SCREEN[0] - 1, SCREEN[1] - 1)
         shown: dict[int, np.ndarray] = {}
 
         def settled() -> bool:

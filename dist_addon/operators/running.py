@@ -129,7 +129,7 @@ def tick() -> float | None:
     # What changes the scene then may crash it.
     if bpy.app.is_job_running("RENDER"):
         return INTERVAL
-    before = _states()
+    before, looked = _states(), _looks()
     ended = queue.poll()
     if ended or not queue.runs:
         preview.remove()
@@ -141,12 +141,20 @@ def tick() -> float | None:
         _preview(run)
     if ended or before != _states():
         job_items.refresh()
-    redraw("UI")
+    # Drawing takes longest of all this, above all without a graphics card.
+    if ended or looked != _looks():
+        redraw("UI")
     return INTERVAL if queue.runs else None
 
 
 def _states() -> list[tuple[str, bool]]:
     return [(run.job.state, run.progress.paused) for run in queue.runs]
+
+
+def _looks() -> list[tuple[Any, ...]]:
+    """What the panels show of the jobs."""
+    looks = [(run.progress, run.cancelling, run.file_closed) for run in queue.runs]
+    return [(p.message, p.detail, p.paused, *rest) for p, *rest in looks]
 
 
 def _preview(run: Run) -> None:
