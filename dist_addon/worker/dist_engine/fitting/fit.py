@@ -89,7 +89,7 @@ def fit(
         cameras=settings.refine_cameras,
         focal=settings.refine_focal_length,
     )
-    noise = Noise(mask=settings.mask_noise, depth=settings.depth_noise)
+    noise = Noise(settings.mask_noise, settings.depth_noise, settings.normal_noise)
     problem = Problem(prior, unknowns, len(request.views), counter, noise)
     minimise = SOLVERS[settings.solver]
     rays = max(settings.rays, RAYS_A_CAMERA * len(request.views) * unknowns.cameras)

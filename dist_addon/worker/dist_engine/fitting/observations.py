@@ -8,7 +8,7 @@ import igl
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, max_pool2d, pad
+from torch.nn.functional import conv2d, max_pool2d, normalize, pad
 
 from ..cameras import Cameras, Similarity
 from ..protocol import Request
@@ -72,6 +72,27 @@ class Sights:
 
 
 @dataclass(frozen=True)
+class Normals:
+    """N rays that meet the surface where its normal is known.
+
+    Attributes
+    ----------
+    rays : Rays
+    views : (N,) int tensor
+        The camera of each.
+    axes : (N, 3, 3) tensor
+        Rows in the object frame: two directions along the surface, at right angles, and its normal.
+    weight : float
+        As `Outlines` have it.
+    """
+
+    rays: Rays
+    views: Tensor
+    axes: Tensor
+    weight: float
+
+
+@dataclass(frozen=True)
 class Points:
     """Points (N, 3) of the surface, in the object frame, and the weight of each."""
 
@@ -88,6 +109,8 @@ class Sample:
     outlines : Outlines
     depths : Sights
         Pixels whose depth is known: they are points of the surface and sights at once.
+    normals : Normals
+        Pixels whose normal is known.
     points : Points
     sights : Sights
         Of such points, from the cameras that see them.
@@ -95,22 +118,25 @@ class Sample:
 
     outlines: Outlines
     depths: Sights
+    normals: Normals
     points: Points
     sights: Sights
 
 
 @dataclass(frozen=True)
 class Pick:
-    """What a sample takes: flat indices of pixels with a mask, of pixels with a depth, and of points."""
+    """What a sample takes: flat indices of pixels with a mask, with a depth, and with a normal, and of points."""
 
     mask: Tensor
     depth: Tensor
+    normal: Tensor
     points: Tensor
 
     def of_view(self, view: int, observations: Observations) -> Pick:
         """What one view alone sees of it."""
-        mask, depth = (pixels[observations.view_of(pixels) == view] for pixels in (self.mask, self.depth))
-        return Pick(mask, depth, self.points[observations.seen[self.points, view]])
+        kinds = (self.mask, self.depth, self.normal)
+        mask, depth, normal = (pixels[observations.view_of(pixels) == view] for pixels in kinds)
+        return Pick(mask, depth, normal, self.points[observations.seen[self.points, view]])
 
 
 class Observations:
@@ -127,6 +153,9 @@ class Observations:
         depths = np.full_like(masks, np.nan, np.float32) if request.depths is None else request.depths
         self.depths = torch.as_tensor(depths, dtype=torch.float32, device=device)
         self.with_depth = self.depths.flatten().isfinite().nonzero()[:, 0]
+        normals = np.empty((0, 3)) if request.normals is None else request.normals.reshape(-1, 3)
+        self.normals = torch.as_tensor(normals, dtype=torch.float32, device=device)
+        self.with_normal = self.normals.isfinite().all(1).nonzero()[:, 0]
         points = np.empty((0, 3)) if request.points is None else request.points
         self.points = torch.as_tensor(points, dtype=torch.float32, device=device)
         sights = np.zeros((len(points), len(masks)), bool) if request.sights is None else request.sights
@@ -147,12 +176,13 @@ class Observations:
         return {name: kind.flatten().nonzero()[:, 0] for name, kind in kinds.items()}
 
     def draw(self, count: int) -> Pick:
-        """About `count` pixels with masks, spread over the kinds by `SHARES`, and half as many depths and points."""
+        """About `count` pixels with masks, spread over the kinds by `SHARES`, half as many depths, normals, points."""
         picks = [self._some(pool, int(SHARES[name] * count)) for name, pool in self.pools.items() if len(pool)]
         points = torch.arange(len(self.points), device=self.points.device)
         return Pick(
             torch.cat(picks) if picks else points[:0],
             self._few(self.with_depth, count // 2),
+            self._few(self.with_normal, count // 2),
             self._few(points, count // 2),
         )
 
@@ -182,6 +212,7 @@ class Observations:
         return Sample(
             self.outlines(pick.mask, cameras, place),
             self._depths(pick.depth, cameras, place),
+            self._normals(pick.normal, cameras, place),
             Points(points, weight),
             self._sights(pick.points, cameras, place, weight),
         )
@@ -197,6 +228,11 @@ class Observations:
         # The pictures hold depth along the camera's axis; rays measure along themselves.
         distance = self.depths.flatten()[pixels] / rays.cosine / place.scale
         return Sights(rays, views, distance, _weight(len(self.with_depth), len(pixels)))
+
+    def _normals(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> Normals:
+        rays, views = self._rays(pixels, cameras, place)
+        axes = _with_tangents(self.normals[pixels]) @ cameras.rotation[views] @ place.rotation
+        return Normals(rays, views, axes, _weight(len(self.with_normal), len(pixels)))
 
     def _sights(self, points: Tensor, cameras: Cameras, place: Similarity, weight: float) -> Sights:
         which, views = self.seen[points].nonzero().unbind(1)
@@ -216,6 +252,15 @@ class Observations:
 def _weight(there: int, taken: int) -> float:
     """What each of the observations that were taken stands for, of those that are there."""
     return min(there, INDEPENDENT) / max(taken, 1)
+
+
+def _with_tangents(normals: Tensor) -> Tensor:
+    """Two directions along each surface, and its unit normal (N, 3, 3), in the frame of normals (N, 3)."""
+    normals = normalize(normals, dim=1)
+    # The axis that the normal is farthest from.
+    other = torch.eye(3).to(normals)[normals.abs().argmin(1)]
+    tangents = normalize(torch.linalg.cross(normals, other), dim=1)
+    return torch.stack([tangents, torch.linalg.cross(normals, tangents), normals], 1)
 
 
 def distance_to_masks(masks: np.ndarray) -> Tensor:

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from ..cameras import Cameras, Similarity
 from ..decoder import Field, Jacobian
-from ..gradients import at_fixed
+from ..gradients import GRAZING, at_fixed
 from ..prior import Prior
 from ..protocol import Settings
 from ..tracing.march import march
 from ..tracing.rays import Rays
-from .observations import BESIDE, INDEPENDENT, Outlines, Sample, Sights
+from .observations import BESIDE, INDEPENDENT, Normals, Outlines, Sample, Sights
 
 # A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
 UNIT = 0.05
@@ -41,6 +41,11 @@ PRIOR_WEIGHT = 0.005
 # How much cameras are held where they were: as the code is, for each of their unknowns. Without it, all of them could
 # move together against the place.
 CAMERA_WEIGHT = 1e-4
+# Added to each view's cost a ray, whose root counts: below it, views count alike.
+ALIKE = 0.01
+# Half the stencil of observed normals. With a fourth of it, sharp edges and the pieces in which a network is linear
+# make so many local minima that fits may end worse than without the normals.
+STENCIL = 0.02
 # Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
 DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 
@@ -73,10 +78,13 @@ class Noise:
         Of masks' edges, in pixels.
     depth : float
         Of depths and points, as a share of the object's radius.
+    normal : float
+        Of normals, in degrees.
     """
 
     mask: float = Settings.mask_noise
     depth: float = Settings.depth_noise
+    normal: float = Settings.normal_noise
 
 
 @dataclass(frozen=True)
@@ -166,11 +174,16 @@ class Problem:
         total = sum(part.stop - part.start for part in self.parts.values())
         cost = state.whitened.new_zeros(())
         gradient, curvature = cost.new_zeros(total), cost.new_zeros(total, total)
-        for weight, residual, jacobian in self.blocks(field, state, sample):
+        for weight, residual, jacobian, views in self.blocks(field, state, sample):
             # Huber: a weight that falls with the residual makes it count linearly beyond 1.
             size, share = residual.abs(), weight / INDEPENDENT
-            weighted = jacobian / size.clamp(min=1)[:, None]
-            cost += share * torch.where(size < 1, 0.5 * size**2, size - 0.5).sum()
+            costs = torch.where(size < 1, 0.5 * size**2, size - 0.5)
+            all_of_them, trust = costs.sum(), 1 / size.clamp(min=1)
+            if views is not None:
+                all_of_them, agreement = over_views(costs, views, torch.bincount(sample.outlines.views))
+                trust = trust * agreement
+            weighted = jacobian * trust[:, None]
+            cost += share * all_of_them
             gradient += share * (weighted.T @ residual)
             curvature += share * (weighted.T @ jacobian)
         for part, weight, value in (
@@ -185,19 +198,28 @@ class Problem:
                 curvature.diagonal()[where] += weight
         return Quadratic(float(cost), gradient, curvature)
 
-    def blocks(self, field: Field, state: State, sample: Sample) -> Iterator[tuple[float, Tensor, Tensor]]:
-        """Weight, residuals (M,) and Jacobian (M, n) of each kind of observation that there is."""
+    def blocks(
+        self, field: Field, state: State, sample: Sample
+    ) -> Iterator[tuple[float, Tensor, Tensor, Tensor | None]]:
+        """Weight, residuals (M,) and Jacobian (M, n) of each kind of observation that there is.
+
+        And the rows' views (M,), where a view may be wrong as a whole.
+        """
         if len(sample.outlines.rays):
-            yield sample.outlines.weight, *self._silhouette(field, state, sample.outlines)
+            residual, jacobian, views = self._silhouette(field, state, sample.outlines)
+            # An unknown camera must not be given up because it is still off.
+            yield sample.outlines.weight, residual, jacobian, None if self.unknowns.cameras else views
         if len(sample.depths.rays):
-            yield sample.depths.weight, *self._depth(field, state, sample.depths)
+            yield sample.depths.weight, *self._depth(field, state, sample.depths), None
+        if len(sample.normals.rays):
+            yield sample.normals.weight, *self._normals(field, state, sample.normals), None
         if len(sample.points.at):
-            yield sample.points.weight, *self._points(field, state, sample.points.at)
+            yield sample.points.weight, *self._points(field, state, sample.points.at), None
         for sights in (sample.depths, sample.sights):
             if len(sights.rays):
-                yield sights.weight, *self._clear(field, state, sights)
+                yield sights.weight, *self._clear(field, state, sights), None
                 for residual, jacobian in self._facing(field, state, sights):
-                    yield sights.weight, residual, jacobian
+                    yield sights.weight, residual, jacobian, None
 
     def variances(self, state: State, model: Quadratic, points: Tensor) -> Tensor:
         """How sure the surface is at points (N, 3) of it: its variance across itself, in the object frame's units.
@@ -209,12 +231,12 @@ class Problem:
         covariance = torch.linalg.pinv(INDEPENDENT * model.curvature, hermitian=True)
         known = self.parts["place"].stop
         at = self.prior.decoder.field(self.code(state), self.counter).jacobian(points, "uncertainty")
-        columns = torch.cat([points.new_zeros(len(points), 0), *self._object_columns(at, points)], 1)
+        columns = torch.cat([points.new_zeros(len(points), 0), *self._object_columns(at, points, points)], 1)
         # f changes by so much where the surface moves by one.
         steep = at.d_point.square().sum(1).clamp(min=0.01)
         return ((columns @ covariance[:known, :known]) * columns).sum(1) / steep
 
-    def _silhouette(self, field: Field, state: State, outlines: Outlines) -> tuple[Tensor, Tensor]:
+    def _silhouette(self, field: Field, state: State, outlines: Outlines) -> tuple[Tensor, Tensor, Tensor]:
         """Rows for the rays on the wrong side of the outline (METHOD: differentiable silhouette).
 
         A ray inside the mask should meet the surface. A ray outside should pass it as far away as the mask is in the
@@ -234,7 +256,9 @@ class Problem:
         wanted = (share * outlines.outside_by * pixel).clamp(max=FARTHEST)
         wrong = (beside | torch.where(outlines.inside, value > 0, value < wanted)).nonzero()[:, 0]
         noise = self.noise.mask * pixel[wrong]
-        return self._rows(field, state, rays[wrong], outlines.views[wrong], nearest[wrong], wanted[wrong], noise)
+        views = outlines.views[wrong]
+        rows = self._rows(field, state, rays[wrong], views, nearest[wrong], wanted[wrong], noise)
+        return *rows, views
 
     def _depth(self, field: Field, state: State, depths: Sights) -> tuple[Tensor, Tensor]:
         """Rows for observed depths: f is zero at an observed point."""
@@ -242,10 +266,40 @@ class Problem:
         noise = zero + self.noise.depth
         return self._rows(field, state, depths.rays, depths.views, depths.distance, zero, noise)
 
+    def _normals(self, field: Field, state: State, seen: Normals) -> tuple[Tensor, Tensor]:
+        """Rows for observed normals: the traced surface's normal has no part along the observed surface.
+
+        Two for each ray that hits. f's slopes are differences over a `STENCIL` along the observed axes: a ReLU
+        network's own gradient is constant in pieces. The hit moves along its ray as f changes there.
+        """
+        trace = march(field, seen.rays, 0.2 * seen.rays.threshold(), relaxation=1.0)
+        hit = trace.hit.nonzero()[:, 0]
+        rays, views, axes = seen.rays[hit], seen.views[hit], seen.axes[hit]
+        points = rays.at(trace.distance[hit])
+        at = at_points(field, points)
+        slope = (at.d_point * rays.directions).sum(1, keepdim=True)
+        slide = -torch.where(slope < -GRAZING, 1 / slope.clamp(max=-GRAZING), 0.0)
+        slide = slide * self._columns(state, at, points, views, points, points)
+        slopes, changes = torch.zeros_like(points), points.new_zeros(*points.shape, slide.shape[1])
+        for axis in range(3):
+            for step in (STENCIL, -STENCIL):
+                end = points + step * axes[:, axis]
+                there = at_points(field, end)
+                along = (there.d_point * rays.directions).sum(1, keepdim=True)
+                slopes[:, axis] += there.value / (2 * step)
+                changes[:, axis] += (self._columns(state, there, end, views, points, points) + along * slide) / (
+                    2 * step
+                )
+        length = slopes.norm(dim=1).clamp(min=1e-6)[:, None]
+        normal = slopes / length
+        turning = (changes - normal[..., None] * (normal[..., None] * changes).sum(1, keepdim=True)) / length[..., None]
+        noise = math.radians(self.noise.normal)
+        return normal[:, :2].flatten() / noise, turning[:, :2].flatten(0, 1) / noise
+
     def _points(self, field: Field, state: State, points: Tensor) -> tuple[Tensor, Tensor]:
         """Rows for points (M, 3) of the surface: f is zero there, whatever the cameras are."""
         at = at_points(field, points)
-        columns = self._object_columns(at, points)
+        columns = self._object_columns(at, points, points)
         absent = sum(part.stop - part.start for part in (self.parts["cameras"], self.parts["focal"]))
         columns.append(points.new_zeros(len(points), absent))
         return at.value / self.noise.depth, torch.cat(columns, 1) / self.noise.depth
@@ -287,10 +341,18 @@ class Problem:
         """
         ahead = deeper / rays.cosine
         points, at = rays.at(distance + ahead), at_fixed(field, rays, distance + ahead)
-        columns = self._object_columns(at, points)
-        if deeper and self.unknowns.place:
-            # What is fixed in the object's units grows with it.
-            columns[int(self.unknowns.shape)] += ((at.d_point * rays.directions).sum(1) * ahead * UNIT)[:, None]
+        columns = self._columns(state, at, points, views, rays.at(distance), points)
+        return (at.value - wanted) / noise, columns / noise[:, None]
+
+    def _columns(
+        self, state: State, at: Jacobian, points: Tensor, views: Tensor, fixed: Tensor, through: Tensor
+    ) -> Tensor:
+        """Derivatives (M, n) of f at points (M, 3) before their cameras: to all that is unknown.
+
+        They keep their offset, in the object's units, to points `fixed` (M, 3) in the world. A longer focal length
+        moves them as it does the points `through` (M, 3), which the pixels' rays pass at fixed depths.
+        """
+        columns = self._object_columns(at, points, fixed)
         if self.unknowns.cameras:
             own = points.new_zeros(len(points), len(state.cameras.K), 6)
             own[torch.arange(len(points), device=points.device), views] = _turned(at, points)
@@ -298,18 +360,21 @@ class Problem:
         if self.unknowns.focal:
             # At a fixed depth, a longer focal length draws a pixel's point towards the camera's axis.
             place = state.place
-            aside = state.cameras.to_camera(views, place.to_world(points)) * points.new_tensor([1, 1, 0])
+            aside = state.cameras.to_camera(views, place.to_world(through)) * points.new_tensor([1, 1, 0])
             slope = torch.einsum("nij,nj->ni", state.cameras.rotation[views], at.d_point @ place.rotation.T)
             columns.append(-(slope * aside).sum(1, keepdim=True) * UNIT / place.scale)
-        return (at.value - wanted) / noise, torch.cat(columns, 1) / noise[:, None]
+        return torch.cat([points.new_zeros(len(points), 0), *columns], 1)
 
-    def _object_columns(self, at: Jacobian, points: Tensor) -> list[Tensor]:
-        """Derivatives of f at points (M, 3) fixed in the world: to the code and the place, where unknown."""
+    def _object_columns(self, at: Jacobian, points: Tensor, fixed: Tensor) -> list[Tensor]:
+        """Derivatives of f at points (M, 3) to the code and the place, where unknown.
+
+        The points keep their offset, in the object's units, to points `fixed` (M, 3) in the world.
+        """
         columns = []
         if self.unknowns.shape:
             columns.append(at.d_code @ self.spread)
         if self.unknowns.place:
-            columns += [-(at.d_point * points).sum(1, keepdim=True) * UNIT, _turned(at, points)]
+            columns += [-(at.d_point * fixed).sum(1, keepdim=True) * UNIT, _turned(at, points)]
         return columns
 
 
@@ -320,6 +385,18 @@ def _turned(at: Jacobian, points: Tensor) -> Tensor:
     -t); by the logarithm of its scale, by -p.
     """
     return torch.cat([torch.linalg.cross(at.d_point, points), -at.d_point], 1) * UNIT
+
+
+def over_views(costs: Tensor, views: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """A cost that a few views cannot carry off, and its derivative (M,) to the costs (M,) of rays of `views` (M,).
+
+    Each view's mean over its rays (`counts` (V,) of them) counts with its root, as in a median rather than a mean: a
+    mask of something else pulls little once the others agree. Where all means are the same, it is the costs' sum.
+    """
+    means = costs.new_zeros(len(counts)).index_add(0, views, costs) / counts.clamp(min=1)
+    roots = (means + ALIKE).sqrt()
+    middle = (counts * roots).sum() / counts.sum()
+    return counts.sum() * (middle**2 - ALIKE), (middle / roots)[views]
 
 
 def at_points(field: Field, points: Tensor) -> Jacobian:

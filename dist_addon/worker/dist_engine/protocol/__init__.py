@@ -5,7 +5,7 @@ Both sides import this package, so it needs numpy only. Everything is JSON and `
 A job is a folder::
 
     request.json and, by its task:                               written by Blender's side
-        reconstruct  prior.safetensors  masks.npy  [depths.npy]
+        reconstruct  prior.safetensors  masks.npy  [depths.npy, normals.npy ...]
         render       prior.safetensors
         shape        prior.safetensors  codes.npy
         train        mesh_vertices.npy  mesh_faces.npy, or meshes/

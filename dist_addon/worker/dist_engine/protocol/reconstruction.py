@@ -14,7 +14,17 @@ from .places import Bounds, Placement, View
 RECONSTRUCT = "reconstruct"
 SOLVERS = ("lm", "adam")
 # A request's arrays, each in a file of its own, and what they hold.
-ARRAYS = {"masks": np.uint8, "masked": bool, "depths": np.float32, "points": float, "sights": bool, "code": float}
+ARRAYS = {
+    "masks": np.uint8,
+    "masked": bool,
+    "depths": np.float32,
+    "normals": np.float32,
+    "points": float,
+    "sights": bool,
+    "code": float,
+}
+# How far from 1 the length of a normal may be: pictures of normals are rounded.
+UNIT_LENGTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,8 @@ class Settings:
         Standard deviation of the masks' edges, in pixels.
     depth_noise : float
         Standard deviation of depths and points, as a share of the object's radius.
+    normal_noise : float
+        Standard deviation of normals, in degrees.
     refine_shape : bool
         Fit the code; where not, the request's own stays as it is.
     refine_placement : bool
@@ -54,6 +66,7 @@ class Settings:
     solver: str = "lm"
     mask_noise: float = 0.7
     depth_noise: float = 0.01
+    normal_noise: float = 10.0
     refine_shape: bool = True
     refine_placement: bool = True
     refine_cameras: bool = False
@@ -66,7 +79,7 @@ class Settings:
         """Raise `RequestError` for a solver that is none, or a deviation that is not above 0."""
         if self.solver not in SOLVERS:
             raise RequestError(f"There is no solver “{self.solver}”: choose one of {', '.join(SOLVERS)}.")
-        for name in ("mask_noise", "depth_noise"):
+        for name in ("mask_noise", "depth_noise", "normal_noise"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise RequestError(f"{name} is {getattr(self, name)}: it is a standard deviation, a number above 0.")
 
@@ -86,6 +99,8 @@ class Request:
         The views whose mask counts; None for all of them.
     depths : (V, H, W) float32 array or None
         Depth along the camera's z in Blender units; NaN where unknown.
+    normals : (V, H, W, 3) float32 array or None
+        Unit normals of the surface seen, each in its camera's frame; NaN where unknown.
     points : (P, 3) array or None
         Points of the thing's surface in the world.
     sights : (P, V) bool array or None
@@ -107,6 +122,7 @@ class Request:
     settings: Settings = field(default_factory=Settings)
     masked: np.ndarray | None = None
     depths: np.ndarray | None = None
+    normals: np.ndarray | None = None
     points: np.ndarray | None = None
     sights: np.ndarray | None = None
     prior: str = ""
@@ -125,6 +141,7 @@ class Request:
             raise RequestError(f"masked is {self.masked.dtype} {self.masked.shape}; expected bool ({views},).")
         if self.depths is not None and self.depths.shape != shape:
             raise RequestError(f"depths.npy is {self.depths.shape}; expected the masks' {shape}.")
+        self._check_normals()
         self._check_points()
         for index, view in enumerate(self.views):
             view.check()
@@ -152,6 +169,26 @@ class Request:
             raise RequestError("The code to start from must be a list of finite numbers.")
         if self.placement is not None:
             self.placement.check()
+
+    def _check_normals(self) -> None:
+        if self.normals is None:
+            return
+        if self.normals.shape != (*self.masks.shape, 3):
+            raise RequestError(f"normals.npy is {self.normals.shape}; expected the masks' {(*self.masks.shape, 3)}.")
+        for view, normals in zip(self.views, self.normals, strict=True):
+            known = np.isfinite(normals).all(-1)
+            if (np.abs(np.linalg.norm(normals[known], axis=-1) - 1) > UNIT_LENGTH).any():
+                raise RequestError(
+                    f"View “{view.name}” has normals that are not of length 1: turn colours into vectors (2 c - 1), "
+                    "and write NaN where no normal is known."
+                )
+            y, x = np.nonzero(known)
+            rays = np.linalg.solve(view.K, np.stack([x + 0.5, y + 0.5, np.ones(len(x))])).T
+            if ((rays * normals[known]).sum(1) > 0).sum() > 0.5 * len(x):
+                raise RequestError(
+                    f"View “{view.name}” has normals that point away from the camera: they must be in the camera's "
+                    "frame, x right, y down, z forward."
+                )
 
     def _check_points(self) -> None:
         if self.points is None:
