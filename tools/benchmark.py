@@ -13,14 +13,29 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker"), str(ROOT)]
 
-from benchmarks import camera, feedforward, gradients, meshing, priors, solvers, sparse_depth, tracks  # noqa: E402
+from benchmarks import (  # noqa: E402
+    camera,
+    feedforward,
+    focal,
+    gradients,
+    meshing,
+    noise,
+    priors,
+    real,
+    solvers,
+    sparse_depth,
+    tracks,
+)
 
 BENCHMARKS = {
     "camera": camera,
     "feedforward": feedforward,
+    "focal": focal,
     "gradients": gradients,
     "meshing": meshing,
+    "noise": noise,
     "priors": priors,
+    "real": real,
     "solvers": solvers,
     "sparse-depth": sparse_depth,
     "tracks": tracks,

@@ -98,14 +98,20 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def unseen_scene(prior: Prior, seed: int, cameras: int, size: int = SIZE) -> Scene:
+def unseen_scene(prior: Prior, seed: int, cameras: int, size: int = SIZE, focal: float = FOCAL) -> Scene:
     """The generator's shape of a seed."""
     vertices, faces = GENERATORS[prior.name](seed)
     vertices = normalisation(vertices, prior.radius)(vertices)
-    views = orbit(prior, seed, cameras, size)
+    return mesh_scene(f"{prior.name} {seed}", prior, vertices, faces, orbit(prior, seed, cameras, size, focal), size)
+
+
+def mesh_scene(
+    name: str, prior: Prior, vertices: np.ndarray, faces: np.ndarray, views: list[View], size: int = SIZE
+) -> Scene:
+    """A mesh in the object frame before cameras."""
     depths = np.stack([cast(vertices, faces, view, size) for view in views])
     masks = np.isfinite(depths).astype(np.uint8) * 255
-    return Scene(f"{prior.name} {seed}", prior, vertices, faces, views, masks, depths)
+    return Scene(name, prior, vertices, faces, views, masks, depths)
 
 
 def member_scene(prior: Prior, number: int, cameras: int, size: int = SIZE) -> Scene:
@@ -129,25 +135,30 @@ def member_scene(prior: Prior, number: int, cameras: int, size: int = SIZE) -> S
     return Scene(name, prior, mesh.vertices.double().numpy(), mesh.faces, views, masks, depth)
 
 
-def orbit(prior: Prior, seed: int, cameras: int, size: int) -> list[View]:
+def orbit(prior: Prior, seed: int, cameras: int, size: int, focal: float = FOCAL) -> list[View]:
     """Cameras round the object, the first of them in front and to the right."""
     random = np.random.default_rng(seed)
     begin = random.uniform(0.3, 1.2)
     return [
-        look(prior, f"camera {index}", begin + 2 * np.pi * index / cameras, random.uniform(0.15, 0.65), size)
+        look(prior, f"camera {index}", begin + 2 * np.pi * index / cameras, random.uniform(0.15, 0.65), size, focal)
         for index in range(cameras)
     ]
 
 
-def look(prior: Prior, name: str, azimuth: float, elevation: float, size: int) -> View:
-    """A camera that looks at the origin; azimuth 0 sees the thing's front, angles are in radians."""
+def look(prior: Prior, name: str, azimuth: float, elevation: float, size: int, focal: float = FOCAL) -> View:
+    """A camera that looks at the origin; azimuth 0 sees the thing's front, angles are in radians.
+
+    The focal length is in pictures' widths; the camera stands where the unit sphere fills as much of the picture as
+    with `FOCAL` from `DISTANCE`.
+    """
     right, back, up = prior.axes().T
     level = np.cos(azimuth) * -back + np.sin(azimuth) * right
     away = np.cos(elevation) * level + np.sin(elevation) * up
     side = np.cross(up, away) / np.linalg.norm(np.cross(up, away))
     rotation = np.stack([side, -np.cross(away, side), -away])
-    K = np.array([[FOCAL * size, 0, size / 2], [0, FOCAL * size, size / 2], [0, 0, 1]])
-    return View(name, K, np.column_stack([rotation, [0, 0, DISTANCE]]))
+    K = np.array([[focal * size, 0, size / 2], [0, focal * size, size / 2], [0, 0, 1]])
+    distance = np.hypot(1, focal / FOCAL * np.sqrt(DISTANCE**2 - 1))
+    return View(name, K, np.column_stack([rotation, [0, 0, distance]]))
 
 
 def cast(vertices: np.ndarray, faces: np.ndarray, view: View, size: int) -> np.ndarray:
@@ -182,6 +193,15 @@ def run_fit(scene: Scene, request: Request) -> tuple[Fit, dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         found = fit(request, scene.prior, observations, counter, Path(folder), Quiet())
     return found, {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
+
+
+def medians(rows: list[dict[str, Any]], by: str, columns: list[Any], value: str = "chamfer_x1000") -> None:
+    """Print the median of a value, a line each class and one for all, a column each of `columns`."""
+    print(f"\nMedian {value} by {by}\n{'':>10}" + "".join(f"{column!s:>12}" for column in columns))
+    for name in [*dict.fromkeys(row["class"] for row in rows), "all"]:
+        some = [row for row in rows if name in (row["class"], "all")]
+        cells = [np.median([row[value] for row in some if row[by] == column]) for column in columns]
+        print(f"{name:>10}" + "".join(f"{cell:12.3f}" for cell in cells))
 
 
 def chamfer(scene: Scene, code: torch.Tensor, place: Similarity | None = None) -> float:

@@ -1,0 +1,89 @@
+"""Shapes that no generator made, from silhouettes of eight views: what the outlines of eight other views say of them.
+
+The meshes of ``--meshes DIR/<class>/*`` are turned upright, with the front in front, as a user would turn the bounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import igl
+import numpy as np
+import torch
+from dist_engine.cameras import Cameras
+from dist_engine.fitting.fit import Fit
+from dist_engine.fitting.observations import Observations
+from dist_engine.prior import Prior
+from dist_engine.protocol import Bounds
+from dist_engine.reconstruct import view_iou
+from dist_engine.training.sampling import normalisation, sdf_samples
+
+from . import scenes
+from .priors import SAMPLES, best_pose
+from .scenes import Scene
+
+VIEWS, STEPS = 8, 100
+# What the folders of others call the priors' classes.
+FOLDERS = {"aeroplane": "airplane"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of this benchmark."""
+    scenes.add_arguments(parser, ("table", "chair", "aeroplane"), 3)
+    parser.add_argument("--meshes", type=Path, required=True, metavar="DIR", help="foreign shapes: DIR/<class>/*.off")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, print, and write what was asked for."""
+    rows: list[dict[str, Any]] = []
+    for prior in scenes.classes_of(options):
+        folder = options.meshes / FOLDERS.get(prior.name, prior.name)
+        for path in sorted(folder.glob("*.*"))[: options.instances]:
+            rows.append({"class": prior.name, "mesh": path.stem} | measure(prior, path))
+            print(scenes.line(rows[-1]), flush=True)
+    for name in ("iou_fitted", "iou_held_out", "chamfer_x1000"):
+        print(f"median {name}: {np.median([row[name] for row in rows]):.3f}")
+    scenes.write(options, rows)
+
+
+def measure(prior: Prior, path: Path) -> dict[str, float]:
+    """Fit a mesh file's silhouettes and compare with others."""
+    vertices, faces = igl.read_triangle_mesh(str(path))
+    vertices = normalisation(vertices, prior.radius)(vertices)
+    points, distances = sdf_samples(vertices, faces, SAMPLES, np.random.default_rng(0))
+    vertices = vertices @ best_pose(prior, points, distances).T
+    views = scenes.orbit(prior, 0, 2 * VIEWS, scenes.SIZE)
+    whole = scenes.mesh_scene(path.stem, prior, vertices, faces, views)
+    fitted, held_out = part(whole, 0), part(whole, 1)
+    found, cost = scenes.run_fit(
+        fitted,
+        replace(fitted.request(refine_placement=True, iterations=STEPS, placement=None), bounds=around(fitted)),
+    )
+    return {
+        "iou_fitted": iou(fitted, found),
+        "iou_held_out": iou(held_out, found),
+        "chamfer_x1000": scenes.chamfer(fitted, found.code, found.place),
+    } | cost
+
+
+def part(scene: Scene, first: int) -> Scene:
+    """Every other view of a scene."""
+    some = slice(first, None, 2)
+    return replace(scene, views=scene.views[some], masks=scene.masks[some], depths=scene.depths[some])
+
+
+def around(scene: Scene) -> Bounds:
+    """The box of a scene's shape, along its own axes."""
+    axes = scene.prior.axes()
+    low, high = (end(scene.vertices @ axes, axis=0) for end in (np.min, np.max))
+    return Bounds(axes @ (low + high) / 2, axes, (high - low) / 2)
+
+
+def iou(scene: Scene, found: Fit) -> float:
+    """Mean overlap of the scene's masks and what its cameras see of what was found."""
+    observations = Observations(scene.request(), torch.device("cpu"), torch.Generator())
+    seen = replace(found, cameras=Cameras.from_views(scene.views, torch.device("cpu")))
+    return float(view_iou(scene.prior.decoder.field(found.code), observations, seen).mean())
