@@ -74,7 +74,7 @@ if mode == "preview":
         np.save(shape / "faces.npy", np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32))
         turn = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
         (shape / "result.json").write_text(json.dumps(
-            {"version": 1, "rotation": turn, "translation": [0.0, 0.0, 5.0], "report": {}, "has_uncertainty": False}))
+            {"version": 1, "rotation": turn, "translation": [0.0, 0.0, 5.0], "report": {}, "has": []}))
         say("preview", serial=serial)
         # Until the test has seen it.
         while not (folder / f"seen{serial}.txt").exists() and not cancelled.is_set():
@@ -124,13 +124,14 @@ elif mode in ("result", "garbage"):
     np.save(folder / "faces.npy", np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32))
     normals = np.array([[-1, -1, -1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     np.save(folder / "uncertainty.npy", np.array([0.01, 0.02, 0.03, 0.04], np.float32))
+    np.save(folder / "colours.npy", np.array([[255, 0, 0], [0, 128, 0], [0, 0, 255], [9, 9, 9]], np.uint8))
     np.save(folder / "normals.npy", normals / np.linalg.norm(normals, axis=1, keepdims=True))
     quarter = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     report = {"prior": "cone", "scale": 1.5, "iou": {"Cam0": 0.9, "Cam1": 0.8}, "disagree": ["Cam1"], "loss": 0.25,
               "device": "cpu", "queries": {"march": 5000000000, "grid": 7}, "code": [0.5, -0.5]}
     (folder / "result.json").write_text(json.dumps(
         {"version": 1, "rotation": quarter, "translation": [10.0, 20.0, 30.0], "report": report,
-         "has_uncertainty": True}))
+         "has": ["uncertainty", "colours"]}))
     say("warning", message="A view is of little use.")
     say("done")
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from types import SimpleNamespace
 
 import bpy
@@ -13,7 +14,8 @@ import pytest
 from dist_addon import api
 from dist_addon.jobs import JobError
 from dist_addon.operators import running
-from dist_addon.worker.dist_engine.protocol import RequestError
+from dist_addon.scene.result import replace_mesh
+from dist_addon.worker.dist_engine.protocol import RequestError, Result
 
 ODD = "Far less than the others: Cam1. Check the mask and the camera there."
 CORNERS = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]
@@ -52,11 +54,27 @@ def test_a_reconstruction_stands_in_the_scene(scene, rig, worker, prior, tmp_pat
     colours = np.array([point.color[:] for point in thing.data.color_attributes["uncertainty_color"].data])
     assert colours.shape == (4, 4) and (np.diff(colours[:, :3] @ [0.21, 0.72, 0.07]) > 0).all()
 
+    # The pictures' colours are what a render shows.
+    painted = [point.color_srgb[:3] for point in thing.data.color_attributes["Color"].data]
+    np.testing.assert_allclose(painted, np.array([[255, 0, 0], [0, 128, 0], [0, 0, 255], [9, 9, 9]]) / 255, atol=1e-3)
+    assert thing.data.color_attributes.active_color.name == "Color"
+    (material,) = thing.data.materials
+    (link,) = [link for link in material.node_tree.links if link.to_socket.name == "Base Color"]
+    assert link.from_node.layer_name == "Color"
+
     assert before == {name: scene.objects[name].matrix_world for name in before}
     assert not thing.select_get() and bpy.context.view_layer.objects.active is None
 
     again = api.import_result(found.folder)
     assert again != thing and again.users_collection == thing.users_collection
+
+
+def test_a_new_shape_has_not_the_old_ones_colours(scene, rig, worker, prior, tmp_path):
+    found = make(scene, rig, worker, prior, tmp_path / "job")
+    thing, own = found.object, bpy.data.materials.new("Oak")
+    thing.data.materials.append(own)
+    replace_mesh(thing, replace(Result.load(found.folder), colours=None))
+    assert list(thing.data.materials) == [own] and "Color" not in thing.data.color_attributes
 
 
 def test_refined_cameras_come_beside_the_old_ones(scene, rig, worker, prior, tmp_path):

@@ -22,6 +22,8 @@ CODE, PRIOR, SCALE, RESOLUTION = "dist_code", "dist_prior", "dist_scale", "dist_
 FIRST_CODE = "dist_first_code"
 # A mesh's attribute: how sure the surface is, in Blender units; and from sure to unsure in linear colours (viridis).
 UNCERTAINTY = "uncertainty"
+# And the pictures' colours; their material has the second as a custom property.
+COLOURS, PAINTED = "Color", "dist_painted"
 RAMP = ((0.06, 0.0, 0.09, 1), (0.04, 0.08, 0.26, 1), (0.01, 0.28, 0.26, 1), (0.11, 0.58, 0.13, 1), (0.98, 0.8, 0.02, 1))
 # Of results that do not say.
 USUAL_RESOLUTION = 128
@@ -169,6 +171,9 @@ def replace_mesh(thing: bpy.types.Object, result: Result) -> None:
         thing.data = thing.data.copy()
     mesh: Any = thing.data
     mesh.clear_geometry()
+    # Its colours are gone with the vertices.
+    for index in reversed([i for i, material in enumerate(mesh.materials) if material and material.get(PAINTED)]):
+        mesh.materials.pop(index=index)
     fill_mesh(mesh, result)
 
 
@@ -217,6 +222,8 @@ def fill_mesh(mesh: bpy.types.Mesh, result: Result) -> None:
                 mesh.normals_split_custom_set_from_vertices(normals.tolist())
         if result.uncertainty is not None:
             _show_uncertainty(mesh, np.asarray(result.uncertainty, np.float32))
+        if result.colours is not None:
+            _paint(mesh, np.asarray(result.colours))
     mesh.update()
     for key, name in ((CODE, "code"), (RESOLUTION, "resolution")):
         if name in result.report:
@@ -236,6 +243,29 @@ def _show_uncertainty(mesh: bpy.types.Mesh, deviations: np.ndarray) -> None:
     colours = np.stack([np.interp(share, stops, np.array(RAMP)[:, channel]) for channel in range(4)], 1)
     shown: Any = mesh.color_attributes.new(f"{UNCERTAINTY}_color", "FLOAT_COLOR", "POINT")
     shown.data.foreach_set("color", colours.astype(np.float32).ravel())
+
+
+def _paint(mesh: bpy.types.Mesh, colours: np.ndarray) -> None:
+    """Give a mesh colours (N, 3) uint8, sRGB, as its active colour attribute and in a material of its own."""
+    if colours.shape != (len(mesh.vertices), 3) or colours.dtype != np.uint8:
+        return
+    shown: Any = mesh.color_attributes.new(COLOURS, "BYTE_COLOR", "POINT")
+    opaque = np.column_stack([colours / np.float32(255), np.ones(len(colours), np.float32)])
+    shown.data.foreach_set("color_srgb", opaque.astype(np.float32).ravel())
+    attributes: Any = mesh.color_attributes
+    attributes.active_color = shown
+    attributes.render_color_index = list(attributes).index(shown)
+    material = bpy.data.materials.new(f"{mesh.name} Colours")
+    material[PAINTED] = True
+    if bpy.app.version < (5, 0):
+        material.use_nodes = True
+    tree: Any = material.node_tree
+    colour = tree.nodes.new("ShaderNodeVertexColor")
+    colour.layer_name, colour.location = COLOURS, (-300, 200)
+    surface = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
+    surface.inputs["Roughness"].default_value = 0.8
+    tree.links.new(colour.outputs["Color"], surface.inputs["Base Color"])
+    mesh.materials.append(material)
 
 
 def collection(scene: bpy.types.Scene) -> bpy.types.Collection:

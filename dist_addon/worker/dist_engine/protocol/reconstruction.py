@@ -259,6 +259,10 @@ class Request:
         return request
 
 
+# Arrays that a result may do without.
+MAY_LACK = ("uncertainty", "colours")
+
+
 @dataclass(frozen=True)
 class Result:
     """What a finished job leaves behind.
@@ -276,6 +280,8 @@ class Result:
     uncertainty : (N,) float32 array or None
         Standard deviation of the surface across itself at each vertex, in Blender units, as far as the prior and the
         observations tell.
+    colours : (N, 3) uint8 array or None
+        sRGB, from the pictures.
     report : dict
         ``prior`` (what the user calls it), ``scale`` (Blender units that the prior's unit is long), ``code``,
         ``resolution`` (of the mesh), ``iou`` (a number a view with a mask), ``disagree`` (names of the views whose
@@ -294,10 +300,11 @@ class Result:
     translation: np.ndarray
     report: dict[str, Any]
     uncertainty: np.ndarray | None = None
+    colours: np.ndarray | None = None
 
     def save(self, folder: Path) -> None:
         """Write the result; ``result.json`` comes last, so its presence means that all is there."""
-        for name in ("vertices", "faces", "normals", "uncertainty"):
+        for name in ("vertices", "faces", "normals", *MAY_LACK):
             if getattr(self, name) is not None:
                 write_array(folder / f"{name}.npy", getattr(self, name))
         write_json(
@@ -307,7 +314,7 @@ class Result:
                 "rotation": self.rotation.tolist(),
                 "translation": self.translation.tolist(),
                 "report": self.report,
-                "has_uncertainty": self.uncertainty is not None,
+                "has": [name for name in MAY_LACK if getattr(self, name) is not None],
             },
         )
 
@@ -317,11 +324,12 @@ class Result:
         data = read_json(folder / "result.json")
         try:
             return Result(
-                **{name: read_array(folder / f"{name}.npy") for name in ("vertices", "faces", "normals")},
+                **{name: read_array(folder / f"{name}.npy") for name in ("vertices", "faces", "normals", *data["has"])},
                 rotation=np.array(data["rotation"], float),
                 translation=np.array(data["translation"], float),
                 report=data["report"],
-                uncertainty=read_array(folder / "uncertainty.npy") if data["has_uncertainty"] else None,
             )
-        except KeyError as error:
-            raise RequestError(f"result.json in {folder} lacks {error}: run the job again.") from error
+        except (KeyError, TypeError) as error:
+            raise RequestError(
+                f"result.json in {folder} lacks or misnames a field: {error}. Run the job again."
+            ) from error
