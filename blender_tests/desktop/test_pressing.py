@@ -118,8 +118,7 @@ def test_a_moving_camera_cancel_and_quit(open_file: OpenFile):
         window.wait(window.workers, 60, "the worker")
         window.press("dist.cancel(")
         window.wait(lambda: not window.workers(), 20, "the worker's end")
-        time.sleep(1)
-        assert window.state()["objects"] == things
+        window.wait(lambda: window.state()["objects"] == things, 20, "the preview's end")
 
         window.press("dist.reconstruct(")
         window.wait(lambda: shapes(window), LONG, "the mesh")
