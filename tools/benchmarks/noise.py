@@ -19,13 +19,17 @@ from .scenes import Scene
 VIEWS, STEPS = 8, 60
 # Standard deviations, as shares of the object's largest extent; pixels; shares of the views.
 DEPTHS, EDGES, WRONG = (0.0, 0.01, 0.02, 0.05), (0, 1, 2, 4), (0.0, 0.05, 0.2)
-KINDS = {"depth": DEPTHS, "edges": EDGES, "wrong": WRONG}
+KINDS = {"depth": DEPTHS, "depth-alone": DEPTHS, "edges": EDGES, "wrong": WRONG}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     scenes.add_arguments(parser, ("table", "sofa", "aeroplane"), 2)
-    parser.add_argument("--kinds", default=",".join(KINDS), help="what is noisy: depth, edges, wrong (masks)")
+    parser.add_argument(
+        "--kinds",
+        default=",".join(KINDS),
+        help="what is noisy: depth (with right masks, or alone), masks' edges, or masks",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -50,14 +54,15 @@ def run(options: argparse.Namespace) -> None:
 def spoilt(scene: Scene, prior: Prior, seed: int, kind: str) -> Iterator[tuple[float, dict[str, Any]]]:
     """Yield each level of a kind of noise, and what of the request it replaces."""
     random = np.random.default_rng(seed)
-    if kind == "depth":
+    if kind.startswith("depth"):
+        given = {"masked": np.zeros(VIEWS, bool)} if kind == "depth-alone" else {}
         size = float(np.ptp(scene.vertices, axis=0).max())
         noise = random.normal(size=scene.depths.shape).astype(np.float32)
         for level in DEPTHS:
-            # The depths alone, with the deviation that they have.
+            # The fit is told the deviation that they have.
             told = max(level * size / prior.radius, 0.01)
             depths = scene.depths + np.float32(level * size) * noise
-            yield level, {"depths": depths, "masked": np.zeros(VIEWS, bool), "depth_noise": told}
+            yield level, {"depths": depths, "depth_noise": told} | given
     elif kind == "edges":
         for pixels in EDGES:
             yield pixels, {"masks": moved_edges(scene.masks, pixels)}
