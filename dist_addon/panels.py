@@ -251,6 +251,7 @@ def draw_views(layout: bpy.types.UILayout, settings: properties.DIST_SceneProper
     if views.depth_folder:
         layout.prop(views, "depth_kind")
         layout.prop(views, "depth_scale")
+    layout.prop(views, "use_colours")
 
 
 def draw_checks(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from . import api
 from .scene import shots
@@ -96,6 +96,13 @@ class DIST_ViewProperties(bpy.types.PropertyGroup):
         ),
         type=bpy.types.MovieClip,
     )
+    use_colours: BoolProperty(
+        name="Compare Colours",
+        description=(
+            "Have the thing's texture look the same in neighbouring pictures, too, as those of a video. Pictures "
+            "without alpha are no error then: only the bounds are needed, tight around the thing"
+        ),
+    )
 
 
 def is_animated(views: Any, cameras: bpy.types.Collection | None) -> bool:
@@ -122,4 +129,5 @@ def inputs(views: Any, cameras: bpy.types.Collection | None) -> dict[str, Any]:
         "masks": masks[views.mask_source],
         "depths": depths if views.depth_folder else None,
         "tracks": views.tracks if animated else None,
+        "colours": views.use_colours,
     }

@@ -109,6 +109,7 @@ def test_the_panels_ask_for_what_the_views_need(scene, rig):
     assert not {("prop", "frame_step"), ("prop", "tracks"), ("prop", "depth_kind")} & set(drawn)
     views.depth_folder = "somewhere"
     assert {("prop", "depth_kind"), ("prop", "depth_scale")} <= set(draw())
+    assert ("prop", "use_colours") in drawn
     for source, needed in [("FOLDER", "mask_folder"), ("MASK", "mask"), ("BACKGROUND", "mask_tolerance")]:
         assert ("prop", needed) not in draw()
         views.mask_source = source

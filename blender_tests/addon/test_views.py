@@ -418,6 +418,9 @@ def test_the_command_line_says_it_too(scene, rig, tmp_path):
     assert asked("--masks", "Roto", "--frames", "3:9:3")["masks"] == mask
     assert list(asked("--frames", "3:9:3")["frames"]) == [3, 6, 9]
     assert list(asked("--frames", "3:5")["frames"]) == [3, 4, 5]
+    assert asked()["colours"] is False and asked("--colours")["colours"] is True
+    scene.dist.views.use_colours = True
+    assert asked()["colours"] is True
     with pytest.raises(RequestError, match="no mask “nothing”"):
         asked("--masks", "nothing")
     assert asked()["depths"] is None
@@ -451,6 +454,28 @@ def test_each_view_is_looked_at_alone(scene, rig, tmp_path):
     assert second.name == "Moving frame 3" and "“shot_0109.png” of the sequence is not in the folder" in second.problem
     with pytest.raises(RequestError, match="No cameras were chosen"):
         api.check_views(None)
+
+
+def test_colours_come_with_masks_or_without(scene, rig, tmp_path):
+    shown = {name: coloured(block(number)) for number, name in enumerate(("Cam0", "Cam1", "Cam2"))}
+    shown["Cam1"][..., 3] = block(1)
+    for name, pixels in shown.items():
+        write_picture(tmp_path / f"{name}.png", pixels)
+    with pytest.raises(RequestError, match="opaque throughout"):
+        api.gather(rig, box(), pictures=tmp_path)
+    request = api.gather(rig, box(), pictures=tmp_path, colours=True)
+    assert request.masked.tolist() == [False, True, False]
+    np.testing.assert_array_equal(request.masks[1], 255 * block(1))
+    assert request.pictures.dtype == np.uint8 and request.pictures.shape == (3, HEIGHT, WIDTH, 3)
+    for view in (0, 2):
+        np.testing.assert_allclose(request.pictures[view] / 255, shown[f"Cam{view}"][..., :3], atol=0.6 / 255)
+    plain = api.gather(rig, box(), pictures=tmp_path, masks=api.Background(), colours=True)
+    assert plain.masked is None and plain.pictures is not None
+    assert api.gather(rig, box(), pictures=tmp_path, masks=api.Background()).pictures is None
+    with pytest.raises(RequestError, match="do not tell where the thing is: add bounds"):
+        (tmp_path / "Cam1.png").unlink()
+        write_picture(tmp_path / "Cam1.png", coloured(block(1)))
+        api.gather(rig, pictures=tmp_path, colours=True)
 
 
 def test_huge_pictures_are_refused_before_memory_is_taken(scene, rig, monkeypatch):

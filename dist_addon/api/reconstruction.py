@@ -66,6 +66,7 @@ class Inputs(TypedDict, total=False):
     masks: Masks
     depths: Depths | None
     tracks: bpy.types.MovieClip | None
+    colours: bool
     points: Points | None
     prior: str | os.PathLike[str]
     start: bpy.types.Object | None
@@ -88,6 +89,7 @@ def gather(
     masks: Masks = None,
     depths: Depths | None = None,
     tracks: bpy.types.MovieClip | None = None,
+    colours: bool = False,
     points: Points | None = None,
     prior: str | os.PathLike[str] = "table",
     start: bpy.types.Object | None = None,
@@ -123,6 +125,9 @@ def gather(
     tracks : MovieClip, optional
         A solved clip, whose camera sees the frames: its tracks on the thing are points of the surface, and nothing is
         before them where they were tracked.
+    colours : bool
+        Compare the pictures' colours from view to view, too, as in a video with texture. Pictures without alpha are no
+        error then; where none has a mask, `bounds` must tell where the thing is.
     points : Object or (N, 3) array, optional
         Points of the thing's surface: the vertices of a mesh, or places in the world. Where there are bounds, what is
         not about them is left out.
@@ -169,7 +174,8 @@ def gather(
     on_surface = None if points is None else read_points(points, depsgraph, box)
     if tracks is not None:
         check_solved(tracks, shots)
-    views, covered, solve = _look(shots, masks, tracks, scene)
+    views, covered, masked, solve = _look(shots, masks, colours, tracks, scene)
+    shown = scene_masks.read_colours(shots, covered.shape[2], covered.shape[1]) if colours and shots else None
     measured = read_depths(depths, shots, views, covered) if depths and shots else None
     sights = None
     if tracks is not None and solve is not None:
@@ -186,6 +192,8 @@ def gather(
     request = Request(
         views=views,
         masks=covered,
+        masked=None if masked.all() else masked,
+        pictures=shown,
         bounds=box,
         settings=settings,
         depths=measured,
@@ -200,11 +208,11 @@ def gather(
 
 
 def _look(
-    shots: list[Shot], masks: Masks, tracks: bpy.types.MovieClip | None, scene: bpy.types.Scene
-) -> tuple[list[View], np.ndarray, np.ndarray | None]:
-    """The cameras and the masks of shots, and where the solve of the tracks is in the world."""
+    shots: list[Shot], masks: Masks, colours: bool, tracks: bpy.types.MovieClip | None, scene: bpy.types.Scene
+) -> tuple[list[View], np.ndarray, np.ndarray, np.ndarray | None]:
+    """The cameras and the masks of shots, which of the masks there are, and where the tracks' solve is in the world."""
     if not shots:
-        return [], np.zeros((0, 1, 1), np.uint8), None
+        return [], np.zeros((0, 1, 1), np.uint8), np.zeros(0, bool), None
     sources = scene_masks.mask_shots(shots, masks)
     size = scene_masks.mask_size(sources)
     scene_cameras.check_aspect(shots[0].camera, sources[0].picture.name, size, scene)
@@ -222,7 +230,11 @@ def _look(
                 scene_masks.refuse_empty(drawn[-1], shot.who)
             if tracks is not None:
                 solve = solve_to_world(tracks, shot, depsgraph)
-    return views, np.stack(drawn) if drawn else scene_masks.read_masks(sources, masks, *size), solve
+    if drawn:
+        covered, masked = np.stack(drawn), np.ones(len(drawn), bool)
+    else:
+        covered, masked = scene_masks.read_masks(sources, masks, *size, may_lack=colours)
+    return views, covered, masked, solve
 
 
 def _with_tracks(points: np.ndarray | None, tracked: np.ndarray, sights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,6 +28,9 @@ def add(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--depth-kind", choices=("z", "distance"), help="along the camera's axis, or along each ray")
     parser.add_argument("--depth-scale", type=float, metavar="UNITS", help="Blender units that 1 in the files is")
     parser.add_argument("--tracks", metavar="NAME", help="name of a solved movie clip (default: the scene's choice)")
+    parser.add_argument(
+        "--colours", action="store_true", help="compare the pictures' colours, too; pictures without alpha will do then"
+    )
     parser.add_argument("--bounds", help="name of the bounds Empty (default: the scene's choice)")
     parser.add_argument("--points", help="name of a mesh of points of the surface (default: the scene's choice)")
     parser.add_argument("--start", help="name of a shape to start from (default: the scene's choice)")
@@ -71,7 +74,7 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
         "tracks": named("movieclip", options.tracks),
         **{name: named("object", getattr(options, name)) for name in ("bounds", "points", "start")},
         **{name: getattr(options, name) for name in ("frames", "pictures", "prior", "quality")},
-        **{name: getattr(options, name) for name in ("refine_cameras", "refine_focal_length")},
+        **{name: getattr(options, name) for name in ("colours", "refine_cameras", "refine_focal_length")},
     }
     inputs |= {name: value for name, value in given.items() if value}
     inputs["refine_shape"] &= not options.keep_shape

@@ -16,8 +16,8 @@ from .shots import Shot
 KEY_OUT = (
     "Use a picture with a transparent background, such as a PNG with alpha (RGBA), or choose another source of masks."
 )
-# Pixels of all masks.
-MOST_PIXELS = 2_000_000_000
+# Pixels of all masks, and of all pictures whose colours are compared.
+MOST_PIXELS, MOST_COLOURED = 2_000_000_000, 500_000_000
 
 
 @dataclass(frozen=True)
@@ -84,35 +84,68 @@ def mask_size(shots: list[Shot]) -> tuple[int, int]:
     return width, height
 
 
-def read_masks(shots: list[Shot], masks: Masks, width: int, height: int) -> np.ndarray:
+def read_masks(
+    shots: list[Shot], masks: Masks, width: int, height: int, may_lack: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the masks of shots (see `mask_shots`) whose masks are pictures of this size.
+
+    Parameters
+    ----------
+    may_lack : bool
+        Whether a picture without alpha only has no mask, instead of being refused.
 
     Returns
     -------
     (V, H, W) uint8 array
         Coverage, 0 to 255, rows from top to bottom.
+    (V,) bool array
+        Whether there is a mask.
 
     Raises
     ------
     RequestError
         A picture cannot be read, tells no mask, shows nothing, or differs in size.
     """
-    first = shots[0]
     made = np.empty((len(shots), height, width), np.uint8)
     for mask, shot in zip(made, shots, strict=True):
-        pixels = shot.picture.read(shot.who)
-        if pixels.shape[:2] != mask.shape:
-            raise RequestError(
-                f"The pictures differ in size: “{first.picture.name}” of camera “{first.name}” is {width} x {height}, "
-                f"“{shot.picture.name}” of camera “{shot.name}” is {pixels.shape[1]} x {pixels.shape[0]}. Bring them "
-                "to one size."
-            )
+        pixels = _read(shot, shots[0], width, height)
+        if masks is None and may_lack and pixels[..., 3].min() >= 1:
+            mask[:] = 0
+            continue
         if isinstance(masks, Background):
             mask[:] = _differing(pixels, masks.tolerance, shot.who)
         else:
             mask[:] = _covered(pixels, shot.who, is_mask=masks is not None)
         refuse_empty(mask, shot.who)
-    return made
+    return made, made.any(axis=(1, 2))
+
+
+def read_colours(shots: list[Shot], width: int, height: int) -> np.ndarray:
+    """Return the colours of shots' pictures, which have this size, as their files have them: (V, H, W, 3) uint8.
+
+    Raises
+    ------
+    RequestError
+        A picture cannot be read or differs in size, or they are too many.
+    """
+    if len(shots) * width * height > MOST_COLOURED:
+        raise RequestError(
+            f"{len(shots)} pictures of {width} x {height} are too many to compare their colours: scale them down, or "
+            "take fewer."
+        )
+    return np.stack([_to_bytes(_read(shot, shots[0], width, height)[..., :3]) for shot in shots])
+
+
+def _read(shot: Shot, first: Shot, width: int, height: int) -> np.ndarray:
+    """The pixels of a picture, which must be as large as the first."""
+    pixels = shot.picture.read(shot.who)
+    if pixels.shape[:2] != (height, width):
+        raise RequestError(
+            f"The pictures differ in size: “{first.picture.name}” of camera “{first.name}” is {width} x {height}, "
+            f"“{shot.picture.name}” of camera “{shot.name}” is {pixels.shape[1]} x {pixels.shape[0]}. Bring them "
+            "to one size."
+        )
+    return pixels
 
 
 def refuse_empty(mask: np.ndarray, who: str) -> None:

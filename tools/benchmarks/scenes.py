@@ -65,8 +65,8 @@ class Scene:
         settings = {"device": "cpu", "refine_placement": False, "mesh_resolution": RESOLUTION} | settings
         place = Placement(1.0, self.prior.axes(), np.zeros(3))
         around = Bounds(np.zeros(3), self.prior.axes(), np.full(3, self.prior.radius / 3**0.5))
-        fields = {"views": self.views, "masks": self.masks, "placement": place} | given
-        return Request(bounds=around, settings=Settings(**settings), **fields)
+        fields = {"views": self.views, "masks": self.masks, "placement": place, "bounds": around} | given
+        return Request(settings=Settings(**settings), **fields)
 
 
 def add_arguments(parser: argparse.ArgumentParser, classes: tuple[str, ...], instances: int) -> None:

@@ -31,8 +31,9 @@ STARTS = 6
 START_STEPS = 8
 # A camera before a known shape is also tried turned by so much (radians) about the object: a fit finds back from less.
 TURN, TURN_STEPS, TURN_RAYS = 0.25, 6, 400
-# Share of the rays that each stage uses, and of the steps that it may take.
-STAGES = ((0.25, 0.5), (1.0, 0.5))
+# Share of the rays that each stage uses, and of the steps that it may take, and the level of the pictures' colours.
+STAGES = ((0.25, 0.5, 1), (1.0, 0.5, 0))
+COLOUR_STAGES = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
 Look = Callable[[Tensor, Similarity], bool]
 SOLVERS = {"lm": levenberg_marquardt.minimise, "adam": adam.minimise}
 
@@ -89,14 +90,16 @@ def fit(
         cameras=settings.refine_cameras,
         focal=settings.refine_focal_length,
     )
-    noise = Noise(settings.mask_noise, settings.depth_noise, settings.normal_noise)
+    noise = Noise(settings.mask_noise, settings.depth_noise, settings.normal_noise, settings.picture_noise)
     problem = Problem(prior, unknowns, len(request.views), counter, noise)
     minimise = SOLVERS[settings.solver]
     rays = max(settings.rays, RAYS_A_CAMERA * len(request.views) * unknowns.cameras)
+    stages = STAGES if observations.pictures is None else COLOUR_STAGES
     checkpoint = folder / "checkpoint.safetensors"
     stage, state = _resume(checkpoint, observations.masks.device) if checkpoint.exists() else (0, None)
+    places = start_places(request, prior, observations) if state is None else [state.place]
+    observations.look_at(places)
     if state is None:
-        places = start_places(request, prior, observations)
         if request.code is None:
             state = _best_start(problem, observations, places, rays, reporter, look)
         else:
@@ -106,11 +109,11 @@ def fit(
                 state = _turn_cameras(problem, observations, state, reporter)
 
     cost, began, done = 0.0, time.monotonic(), 0
-    plan = [(int(rays * share), max(1, round(settings.iterations * steps))) for share, steps in STAGES]
-    total = sum(rays * steps for rays, steps in plan)
-    step_number = sum(steps for _, steps in plan[:stage])
-    for index, (rays, steps) in list(enumerate(plan))[stage:]:
-        path = minimise(problem.moved, state, _on_rays(problem, observations, rays), steps)
+    plan = [(int(rays * share), max(1, round(settings.iterations * steps)), level) for share, steps, level in stages]
+    total = sum(rays * steps for rays, steps, _ in plan)
+    step_number = sum(steps for _, steps, _ in plan[:stage])
+    for index, (rays, steps, level) in list(enumerate(plan))[stage:]:
+        path = minimise(problem.moved, state, _on_rays(problem, observations, rays, level), steps)
         for taken, (state, cost) in enumerate(path):
             done += rays
             _save(checkpoint, index, state)
@@ -142,7 +145,7 @@ def _best_start(
     codes = problem.prior.codes
     look(codes[(codes - problem.prior.mean).square().sum(1).argmin()], places[0])
     states = start_states(problem, observations, places, count)
-    evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]))
+    evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]), -1)
     ends: list[tuple[State, float]] = []
     for number, start in enumerate(states, 1):
         end = (start, 0.0)
@@ -178,9 +181,9 @@ def _turn_cameras(problem: Problem, observations: Observations, state: State, re
     return replace(state, strayed=torch.zeros_like(state.strayed))
 
 
-def _on_rays(problem: Problem, observations: Observations, count: int) -> Callable[[State], Quadratic]:
-    """The cost over one random set of rays, as a function of the state."""
-    return _on_pick(problem, observations, observations.draw(count))
+def _on_rays(problem: Problem, observations: Observations, count: int, level: int = 0) -> Callable[[State], Quadratic]:
+    """The cost over one random set of rays, and colours at a level, as a function of the state."""
+    return _on_pick(problem, observations, observations.draw(count, level))
 
 
 def _on_pick(problem: Problem, observations: Observations, pick: Pick) -> Callable[[State], Quadratic]:

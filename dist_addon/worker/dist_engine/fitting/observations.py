@@ -13,6 +13,8 @@ from torch.nn.functional import conv2d, max_pool2d, normalize, pad
 from ..cameras import Cameras, Similarity
 from ..protocol import Request
 from ..tracing.rays import Rays
+from .colours import LEVELS, Colours, Pictures, neighbours, pool
+from .stereo import Matches, match
 
 # Half of the rays go to the outline, where nearly all of a silhouette's information is.
 SHARES = {"outline": 0.5, "inside": 0.25, "outside": 0.25}
@@ -22,6 +24,8 @@ OUTLINE_WIDTH = 0.012
 # Neighbouring pixels err together: however many of a kind are observed, they tell no more than so many would that err
 # on their own.
 INDEPENDENT = 3000
+# Pixels that stereo is tried for.
+MATCHES = 4000
 # Pixels this near to a mask's edge are beside it: there the coverage tells where the edge is.
 BESIDE = 1.0
 
@@ -114,6 +118,11 @@ class Sample:
     points : Points
     sights : Sights
         Of such points, from the cameras that see them.
+    colours : Colours or None
+    matches : Sights
+        What stereo says of the same rays, roughly; none at the pictures' finest level.
+    passing : Outlines
+        What stereo says of the outlines of views without masks.
     """
 
     outlines: Outlines
@@ -121,22 +130,33 @@ class Sample:
     normals: Normals
     points: Points
     sights: Sights
+    colours: Colours | None = None
+    matches: Sights | None = None
+    passing: Outlines | None = None
 
 
 @dataclass(frozen=True)
 class Pick:
-    """What a sample takes: flat indices of pixels with a mask, with a depth, and with a normal, and of points."""
+    """What a sample takes: flat indices of pixels with a mask, with a depth, and with a normal, and of points.
+
+    And of matches, at a level of the pictures: 0 is the finest.
+    """
 
     mask: Tensor
     depth: Tensor
     normal: Tensor
     points: Tensor
+    matches: Tensor
+    level: int
 
     def of_view(self, view: int, observations: Observations) -> Pick:
         """What one view alone sees of it."""
         kinds = (self.mask, self.depth, self.normal)
         mask, depth, normal = (pixels[observations.view_of(pixels) == view] for pixels in kinds)
-        return Pick(mask, depth, normal, self.points[observations.seen[self.points, view]])
+        points, matches = self.points[observations.seen[self.points, view]], self.matches
+        if observations.matches is not None:
+            matches = matches[observations.matches.views[matches] == view]
+        return Pick(mask, depth, normal, points, matches, self.level)
 
 
 class Observations:
@@ -160,8 +180,26 @@ class Observations:
         self.points = torch.as_tensor(points, dtype=torch.float32, device=device)
         sights = np.zeros((len(points), len(masks)), bool) if request.sights is None else request.sights
         self.seen = torch.as_tensor(sights, device=device)
+        self.pictures = None if request.pictures is None else Pictures(request.pictures, device)
+        self.matches: Matches | None = None
+        self.bounds = request.bounds
         self.generator = generator
         self.pools = self._pools()
+
+    def look_at(self, places: list[Similarity]) -> None:
+        """Match pixels of the pictures, if there are some, that may show a thing at one of the places.
+
+        Raises
+        ------
+        RequestError
+            There are no two cameras whose colours could be compared.
+        """
+        if self.pictures is not None:
+            near = neighbours(self.cameras, places[0].translation)
+            views, pixels = pool(self.pictures, self.cameras, places, self.masks, self.masked)
+            some = self._few((near[views, 0] >= 0).nonzero()[:, 0], MATCHES)
+            views, pixels = views[some], pixels[some]
+            self.matches = match(self.pictures, self.cameras, places[0], self.bounds, views, pixels, near[views])
 
     def _pools(self) -> dict[str, Tensor]:
         """Flat pixel indices by kind, over all views with a mask."""
@@ -175,15 +213,21 @@ class Observations:
         kinds = {"outline": grown & ~shrunk, "inside": shrunk, "outside": outside}
         return {name: kind.flatten().nonzero()[:, 0] for name, kind in kinds.items()}
 
-    def draw(self, count: int) -> Pick:
-        """About `count` pixels with masks, spread over the kinds by `SHARES`, half as many depths, normals, points."""
+    def draw(self, count: int, level: int = 0) -> Pick:
+        """About `count` pixels with masks, spread over the kinds by `SHARES`, and half as many of each other kind.
+
+        Colours are compared at a `level` of the pictures: 0 is the finest, -1 the coarsest.
+        """
         picks = [self._some(pool, int(SHARES[name] * count)) for name, pool in self.pools.items() if len(pool)]
         points = torch.arange(len(self.points), device=self.points.device)
+        matches = torch.arange(0 if self.matches is None else len(self.matches.views), device=points.device)
         return Pick(
             torch.cat(picks) if picks else points[:0],
             self._few(self.with_depth, count // 2),
             self._few(self.with_normal, count // 2),
             self._few(points, count // 2),
+            self._few(matches, count // 2),
+            level % LEVELS,
         )
 
     def _some(self, pool: Tensor, count: int) -> Tensor:
@@ -215,6 +259,7 @@ class Observations:
             self._normals(pick.normal, cameras, place),
             Points(points, weight),
             self._sights(pick.points, cameras, place, weight),
+            *self._colours(pick, cameras, place),
         )
 
     def outlines(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> Outlines:
@@ -239,6 +284,23 @@ class Observations:
         there = cameras.to_camera(views, self.points[points][which])
         pixels = (cameras.K[views] @ (there / there[:, 2:])[..., None])[:, :2, 0]
         return Sights(cameras.rays(views, pixels, place), views, there.norm(dim=1) / place.scale, weight)
+
+    def _colours(
+        self, pick: Pick, cameras: Cameras, place: Similarity
+    ) -> tuple[Colours | None, Sights | None, Outlines | None]:
+        if self.pictures is None or self.matches is None:
+            return None, None, None
+        found = self.matches[pick.matches]
+        thing, bare = found[found.within], found[~self.masked[found.views]]
+        rays = cameras.rays(thing.views, thing.pixels, place)
+        seen, _ = self.pictures.at(pick.level, thing.views, thing.pixels)
+        weight = _weight(len(self.matches.views), len(found.views))
+        colours = Colours(rays, thing.views, seen, thing.partners, self.pictures, pick.level, weight)
+        rough = slice(None) if pick.level else slice(0)
+        sights = Sights(rays[rough], thing.views[rough], thing.distance[rough] / place.scale, weight)
+        outside_by = (~bare.within).float()
+        there = cameras.rays(bare.views, bare.pixels, place)
+        return colours, sights, Outlines(there, bare.views, bare.within, outside_by, weight)
 
     def _rays(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> tuple[Rays, Tensor]:
         """Rays through the centres of pixels with these flat indices, and their views."""

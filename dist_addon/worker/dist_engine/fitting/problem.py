@@ -22,6 +22,7 @@ from ..prior import Prior
 from ..protocol import Settings
 from ..tracing.march import march
 from ..tracing.rays import Rays
+from .colours import Colours, Pictures
 from .observations import BESIDE, INDEPENDENT, Normals, Outlines, Sample, Sights
 
 # A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
@@ -46,6 +47,11 @@ ALIKE = 0.01
 # Half the stencil of observed normals. With a fourth of it, sharp edges and the pieces in which a network is linear
 # make so many local minima that fits may end worse than without the normals.
 STENCIL = 0.02
+# A point is seen by another camera if the surface faces it (as a cosine), and nothing is before it by more than this
+# (in the object's radius).
+FACED, COVERED = 0.2, 0.03
+# Standard deviation of the distances that stereo finds, as a share of the object's radius.
+STEREO_NOISE = 0.04
 # Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
 DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 
@@ -80,11 +86,14 @@ class Noise:
         Of depths and points, as a share of the object's radius.
     normal : float
         Of normals, in degrees.
+    picture : float
+        Of colours from view to view, where 1 is the contrast within a few pixels.
     """
 
     mask: float = Settings.mask_noise
     depth: float = Settings.depth_noise
     normal: float = Settings.normal_noise
+    picture: float = Settings.picture_noise
 
 
 @dataclass(frozen=True)
@@ -220,6 +229,14 @@ class Problem:
                 yield sights.weight, *self._clear(field, state, sights), None
                 for residual, jacobian in self._facing(field, state, sights):
                     yield sights.weight, residual, jacobian, None
+        if sample.colours is not None and len(sample.colours.rays):
+            channels = 3 * sample.colours.partners.shape[1]
+            yield sample.colours.weight / channels, *self._colours(field, state, sample.colours), None
+        if sample.matches is not None and len(sample.matches.rays):
+            yield sample.matches.weight, *self._depth(field, state, sample.matches, STEREO_NOISE), None
+        if sample.passing is not None and len(sample.passing.rays):
+            residual, jacobian, _ = self._silhouette(field, state, sample.passing)
+            yield sample.passing.weight, residual, jacobian, None
 
     def variances(self, state: State, model: Quadratic, points: Tensor) -> Tensor:
         """How sure the surface is at points (N, 3) of it: its variance across itself, in the object frame's units.
@@ -260,11 +277,11 @@ class Problem:
         rows = self._rows(field, state, rays[wrong], views, nearest[wrong], wanted[wrong], noise)
         return *rows, views
 
-    def _depth(self, field: Field, state: State, depths: Sights) -> tuple[Tensor, Tensor]:
+    def _depth(self, field: Field, state: State, depths: Sights, noise: float | None = None) -> tuple[Tensor, Tensor]:
         """Rows for observed depths: f is zero at an observed point."""
         zero = torch.zeros_like(depths.distance)
-        noise = zero + self.noise.depth
-        return self._rows(field, state, depths.rays, depths.views, depths.distance, zero, noise)
+        deviation = zero + (noise or self.noise.depth)
+        return self._rows(field, state, depths.rays, depths.views, depths.distance, zero, deviation)
 
     def _normals(self, field: Field, state: State, seen: Normals) -> tuple[Tensor, Tensor]:
         """Rows for observed normals: the traced surface's normal has no part along the observed surface.
@@ -323,6 +340,75 @@ class Problem:
             wanted = torch.full_like(sights.distance, -step * FACING[0])
             yield self._rows(field, state, sights.rays, sights.views, sights.distance, wanted, noise, step)
 
+    def _colours(self, field: Field, state: State, colours: Colours) -> tuple[Tensor, Tensor]:
+        """Rows for colours, three for each ray and partner: what a ray meets looks the same to who sees it, too.
+
+        The point moves along its ray as the surface does (implicit function theorem): ``dt = -df / (grad f . v)``.
+        What is missed or hidden has no rows: if it had some, of a cost of their own, steps that uncover more would be
+        refused.
+        """
+        cameras, place, count = state.cameras, state.place, colours.partners.shape[1]
+        trace = march(field, colours.rays, 0.2 * colours.rays.threshold(), relaxation=1.0)
+        hits = trace.hit.nonzero()[:, 0]
+        rays = colours.rays[hits]
+        at = field.jacobian(rays.at(trace.distance[hits]), "gradient")
+        slope, length = (at.d_point * rays.directions).sum(1), at.d_point.norm(dim=1)
+        # A trace ends a little before the surface: a last step, Newton's.
+        points = rays.at(trace.distance[hits] - at.value / slope.clamp(max=-GRAZING))
+
+        # Pairs of a hit and a partner that sees it.
+        own = (slope < -GRAZING * length).nonzero()[:, 0].repeat_interleave(count)
+        other = colours.partners[hits[own[::count]]].flatten()
+        there = cameras.to_camera(other, place.to_world(points[own]))
+        pixels, shown = _project(cameras, other, there, colours.pictures)
+        back = cameras.rays(other, pixels, place)
+        reach = torch.minimum(back.far, there.norm(dim=1) / place.scale - COVERED)
+        hidden = march(field, replace(back, far=reach), back.threshold(), relaxation=1.0).hit
+        seen = shown & ~hidden & (-(at.d_point[own] * back.directions).sum(1) > FACED * length[own])
+        own, other, there, pixels = own[seen], other[seen], there[seen], pixels[seen]
+
+        views, ahead = colours.views[hits[own]], rays.directions[own]
+        value, change = colours.pictures.at(colours.level, other, pixels)
+        K = cameras.K[other]
+        # How colours change with the point: in the partner's axes, and in the object's.
+        change = change @ ((K[:, :2] - pixels[:, :, None] * K[:, 2:]) / there[:, 2:, None])
+        in_object = place.scale * change @ cameras.rotation[other] @ place.rotation
+        along = (in_object @ ahead[:, :, None])[..., 0] / -slope[own, None]
+        kept = Jacobian(at.value[own], at.d_point[own], at.d_code[own])
+        points = points[own]
+        columns = [along[:, :, None] * part[:, None] for part in self._object_columns(kept, points)]
+        rows = torch.arange(len(own), device=own.device)
+        if self.unknowns.cameras:
+            poses = points.new_zeros(len(own), 3, len(cameras.K), 6)
+            for channel in range(3):
+                turned = _turned(replace(kept, d_point=in_object[:, channel]), points)
+                poses[rows, channel, views] = turned + along[:, channel, None] * _turned(kept, points)
+                poses[rows, channel, other] = -turned
+            columns.append(poses.flatten(2))
+        if self.unknowns.focal:
+            columns.append(self._focal_colours(state, kept, points, views, in_object, along, change, there)[..., None])
+        difference = (value - colours.seen[hits[own]]).flatten()
+        return difference / self.noise.picture, torch.cat(columns, 2).flatten(0, 1) / self.noise.picture
+
+    def _focal_colours(
+        self,
+        state: State,
+        at: Jacobian,
+        points: Tensor,
+        views: Tensor,
+        in_object: Tensor,
+        along: Tensor,
+        change: Tensor,
+        there: Tensor,
+    ) -> Tensor:
+        """Derivatives (M, 3) of colours to the focal length: of the ray, and of where the partner sees its point."""
+        cameras, place = state.cameras, state.place
+        flat = points.new_tensor([1, 1, 0])
+        aside = cameras.to_camera(views, place.to_world(points)) * flat
+        drawn = -torch.einsum("nji,nj->ni", cameras.rotation[views], aside) @ place.rotation * UNIT / place.scale
+        slid = (in_object @ drawn[:, :, None])[..., 0] + along * (at.d_point * drawn).sum(1, keepdim=True)
+        return slid + (change @ (there * flat)[:, :, None])[..., 0] * UNIT
+
     def _rows(
         self,
         field: Field,
@@ -376,6 +462,13 @@ class Problem:
         if self.unknowns.place:
             columns += [-(at.d_point * fixed).sum(1, keepdim=True) * UNIT, _turned(at, points)]
         return columns
+
+
+def _project(cameras: Cameras, views: Tensor, there: Tensor, pictures: Pictures) -> tuple[Tensor, Tensor]:
+    """Pixels (N, 2) of places (N, 3) in the cameras' axes, and whether (N,) the pictures show them."""
+    depth = there[:, 2:].clamp(min=1e-6)
+    pixels = (cameras.K[views] @ (there / depth)[:, :, None])[:, :2, 0]
+    return pixels, (there[:, 2] > 1e-6) & pictures.inside(pixels)
 
 
 def _turned(at: Jacobian, points: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ def start_states(problem: Problem, observations: Observations, places: list[Simi
     each = CANDIDATES if len(places) == 1 else MORE * CANDIDATES // len(places)
     stride = max(1, len(prior.codes) // each)
     codes: list[Tensor] = [prior.mean, *prior.codes[::stride]]
-    pick = observations.draw(RAYS)
+    pick = observations.draw(RAYS, -1)
     states, costs = [], []
     for place in places:
         sample = observations.sample(pick, observations.cameras, place)

@@ -17,6 +17,7 @@ SOLVERS = ("lm", "adam")
 ARRAYS = {
     "masks": np.uint8,
     "masked": bool,
+    "pictures": np.uint8,
     "depths": np.float32,
     "normals": np.float32,
     "points": float,
@@ -47,6 +48,8 @@ class Settings:
         Standard deviation of depths and points, as a share of the object's radius.
     normal_noise : float
         Standard deviation of normals, in degrees.
+    picture_noise : float
+        Standard deviation of colours from view to view, where 1 is the contrast within a few pixels.
     refine_shape : bool
         Fit the code; where not, the request's own stays as it is.
     refine_placement : bool
@@ -67,6 +70,7 @@ class Settings:
     mask_noise: float = 0.7
     depth_noise: float = 0.01
     normal_noise: float = 10.0
+    picture_noise: float = 0.6
     refine_shape: bool = True
     refine_placement: bool = True
     refine_cameras: bool = False
@@ -79,7 +83,7 @@ class Settings:
         """Raise `RequestError` for a solver that is none, or a deviation that is not above 0."""
         if self.solver not in SOLVERS:
             raise RequestError(f"There is no solver “{self.solver}”: choose one of {', '.join(SOLVERS)}.")
-        for name in ("mask_noise", "depth_noise", "normal_noise"):
+        for name in ("mask_noise", "depth_noise", "normal_noise", "picture_noise"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise RequestError(f"{name} is {getattr(self, name)}: it is a standard deviation, a number above 0.")
 
@@ -88,7 +92,7 @@ class Settings:
 class Request:
     """Everything that a reconstruction needs, with no reference to anything outside its folder.
 
-    Each view needs a mask, a depth or a point that it sees; with points there may be no view.
+    Each view needs a mask, a picture, a depth or a point that it sees; with points there may be no view.
 
     Attributes
     ----------
@@ -97,6 +101,8 @@ class Request:
         Coverage of the thing in each picture, 0 to 255.
     masked : (V,) bool array or None
         The views whose mask counts; None for all of them.
+    pictures : (V, H, W, 3) uint8 array or None
+        Colours, as the files have them: only how they vary within a few pixels counts, whatever the exposure.
     depths : (V, H, W) float32 array or None
         Depth along the camera's z in Blender units; NaN where unknown.
     normals : (V, H, W, 3) float32 array or None
@@ -121,6 +127,7 @@ class Request:
     bounds: Bounds | None
     settings: Settings = field(default_factory=Settings)
     masked: np.ndarray | None = None
+    pictures: np.ndarray | None = None
     depths: np.ndarray | None = None
     normals: np.ndarray | None = None
     points: np.ndarray | None = None
@@ -139,6 +146,7 @@ class Request:
             raise RequestError(f"masks.npy is {self.masks.dtype} {shape}; expected uint8 ({views}, height, width).")
         if self.masked is not None and (self.masked.shape != (views,) or self.masked.dtype != bool):
             raise RequestError(f"masked is {self.masked.dtype} {self.masked.shape}; expected bool ({views},).")
+        self._check_pictures()
         if self.depths is not None and self.depths.shape != shape:
             raise RequestError(f"depths.npy is {self.depths.shape}; expected the masks' {shape}.")
         self._check_normals()
@@ -151,7 +159,8 @@ class Request:
                         f"View “{view.name}” has an empty mask: the thing is nowhere in it. Leave it out."
                     )
             elif not (
-                (self.depths is not None and np.isfinite(self.depths[index]).any())
+                self.pictures is not None
+                or (self.depths is not None and np.isfinite(self.depths[index]).any())
                 or (self.sights is not None and self.sights[:, index].any())
             ):
                 raise RequestError(f"View “{view.name}” has no mask, no depth and sees no point. Leave it out.")
@@ -159,6 +168,10 @@ class Request:
             size = np.asarray(self.bounds.half_size)
             if not (np.isfinite(size).all() and (size > 0).all()):
                 raise RequestError("The bounds have no size: scale the bounds Empty so that it holds the thing.")
+        elif (
+            self.placement is None and self.points is None and self.pictures is not None and not self.mask_counts.any()
+        ):
+            raise RequestError("Colours alone do not tell where the thing is: add bounds, or give the pictures alpha.")
         elif self.placement is None and self.points is None and self.mask_counts.sum() < 2:
             raise RequestError("One view alone does not tell how far the thing is: add bounds, or another camera.")
         if self.code is None and not self.settings.refine_shape:
@@ -189,6 +202,15 @@ class Request:
                     f"View “{view.name}” has normals that point away from the camera: they must be in the camera's "
                     "frame, x right, y down, z forward."
                 )
+
+    def _check_pictures(self) -> None:
+        if self.pictures is None:
+            return
+        wanted = (*self.masks.shape, 3)
+        if self.pictures.shape != wanted or self.pictures.dtype != np.uint8:
+            raise RequestError(f"pictures.npy is {self.pictures.dtype} {self.pictures.shape}; expected uint8 {wanted}.")
+        if len(self.views) < 2:
+            raise RequestError("Colours are compared from view to view: add another camera, or leave the colours out.")
 
     def _check_points(self) -> None:
         if self.points is None:
