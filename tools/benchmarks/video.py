@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -47,7 +48,7 @@ def frames(
 
 def _render(prior: Prior, vertices: np.ndarray, faces: np.ndarray, views: list[View], size: int) -> np.ndarray:
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = bpy.context.scene
+    scene: Any = bpy.context.scene
     scene.render.engine = "CYCLES"
     scene.cycles.device, scene.cycles.samples = "CPU", SAMPLES
     scene.cycles.use_denoising, scene.cycles.max_bounces = False, 2
@@ -56,7 +57,7 @@ def _render(prior: Prior, vertices: np.ndarray, faces: np.ndarray, views: list[V
     scene.render.image_settings.color_mode = "RGB"
     scene.render.use_persistent_data = True
     scene.view_settings.view_transform = "Standard"
-    _surroundings(prior, float((vertices @ prior.axes()[:, 2]).min()))
+    _surroundings(scene, prior, float((vertices @ prior.axes()[:, 2]).min()))
     mesh = bpy.data.meshes.new("Thing")
     mesh.from_pydata(vertices.tolist(), [], faces.tolist())
     mesh.materials.append(_blobs("Thing", BLOB, PAINTS))
@@ -64,7 +65,7 @@ def _render(prior: Prior, vertices: np.ndarray, faces: np.ndarray, views: list[V
     pictures = []
     with tempfile.TemporaryDirectory() as folder:
         for view in views:
-            scene.camera = _camera(view, size)
+            scene.camera = _camera(scene, view, size)
             scene.render.filepath = str(Path(folder) / "frame.png")
             bpy.ops.render.render(write_still=True)
             with Image.open(scene.render.filepath) as picture:
@@ -72,24 +73,24 @@ def _render(prior: Prior, vertices: np.ndarray, faces: np.ndarray, views: list[V
     return np.stack(pictures)
 
 
-def _camera(view: View, size: int) -> bpy.types.Object:
+def _camera(scene: Any, view: View, size: int) -> bpy.types.Object:
     """A camera that sees as `view`, whose principal point is in the middle, does; Blender's y is up and its z back."""
     data = bpy.data.cameras.new(view.name)
     data.sensor_width, data.lens = 36.0, 36.0 * view.K[0, 0] / size
     camera = bpy.data.objects.new(view.name, data)
     to_camera = np.vstack([np.diag([1.0, -1.0, -1.0]) @ view.world_to_camera, [0, 0, 0, 1]])
     camera.matrix_world = Matrix(np.linalg.inv(to_camera).tolist())
-    bpy.context.scene.collection.objects.link(camera)
+    scene.collection.objects.link(camera)
     return camera
 
 
-def _surroundings(prior: Prior, foot: float) -> None:
+def _surroundings(scene: Any, prior: Prior, foot: float) -> None:
     """A sun, a sky with clouds, and a floor at `foot` along the thing's up."""
-    scene = bpy.context.scene
     right, back, up = prior.axes().T
     upright = Matrix(np.stack([right, back, up], 1).tolist()).to_4x4()
-    sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
-    sun.data.energy, sun.data.angle = 2.5, 0.3
+    lamp: Any = bpy.data.lights.new("Sun", "SUN")
+    lamp.energy, lamp.angle = 2.5, 0.3
+    sun = bpy.data.objects.new("Sun", lamp)
     sun.matrix_world = upright @ Matrix.Rotation(0.7, 4, "X") @ Matrix.Rotation(0.5, 4, "Y")
     scene.collection.objects.link(sun)
     scene.world = bpy.data.worlds.new("Sky")
@@ -108,7 +109,7 @@ def _surroundings(prior: Prior, foot: float) -> None:
 
 def _blobs(name: str, size: float, colours: tuple[tuple[float, float, float], ...]) -> bpy.types.Material:
     """A matt material of noise between colours."""
-    material = bpy.data.materials.new(name)
+    material: Any = bpy.data.materials.new(name)
     nodes, links = material.node_tree.nodes, material.node_tree.links
     where, noise, ramp = (nodes.new(f"ShaderNode{kind}") for kind in ("TexCoord", "TexNoise", "ValToRGB"))
     noise.inputs["Scale"].default_value, noise.inputs["Detail"].default_value = 1 / size, 3.0
