@@ -471,7 +471,10 @@ def test_colours_come_with_masks_or_without(scene, rig, tmp_path):
         np.testing.assert_allclose(request.pictures[view] / 255, shown[f"Cam{view}"][..., :3], atol=0.6 / 255)
     plain = api.gather(rig, box(), pictures=tmp_path, masks=api.Background(), colours=True)
     assert plain.masked is None and plain.pictures is not None
-    assert api.gather(rig, box(), pictures=tmp_path, masks=api.Background()).pictures is None
+    # Not compared, they paint the mesh.
+    painted = api.gather(rig, box(), pictures=tmp_path, masks=api.Background())
+    np.testing.assert_array_equal(painted.pictures, plain.pictures)
+    assert painted.compared is None and plain.compared is plain.pictures
     with pytest.raises(RequestError, match="do not tell where the thing is: add bounds"):
         (tmp_path / "Cam1.png").unlink()
         write_picture(tmp_path / "Cam1.png", coloured(block(1)))

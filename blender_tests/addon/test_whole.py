@@ -19,14 +19,28 @@ scene.cycles.samples, scene.cycles.use_denoising = 1, False
 scene.render.film_transparent = True
 scene.render.resolution_x = scene.render.resolution_y = 96
 scene.render.image_settings.color_mode = "RGBA"
+scene.view_settings.view_transform = "Standard"
+
+
+def glowing(name, colour):
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    material.node_tree.nodes.clear()
+    light, out = (material.node_tree.nodes.new(f"ShaderNode{kind}") for kind in ("Emission", "OutputMaterial"))
+    light.inputs["Color"].default_value = (*colour, 1)
+    material.node_tree.links.new(light.outputs[0], out.inputs["Surface"])
+    return material
+
 
 # A table of five boxes, away from the origin: where each stands, and half its size.
 middle = Vector((2.0, 1.0, 0.5))
 boxes = [((0, 0, 0.32), (0.6, 0.4, 0.05))]
 boxes += [((x, y, -0.05), (0.05, 0.05, 0.33)) for x in (-0.5, 0.5) for y in (-0.3, 0.3)]
 parts = []
+red, blue = glowing("Red", (0.8, 0, 0)), glowing("Blue", (0, 0, 0.8))
 for where, half in boxes:
     bpy.ops.mesh.primitive_cube_add(size=2, location=middle + Vector(where), scale=half)
+    bpy.context.object.data.materials.append(blue if parts else red)
     parts.append(bpy.context.object)
 low, high = Vector((-0.6, -0.4, -0.38)), Vector((0.6, 0.4, 0.37))
 
@@ -61,6 +75,11 @@ bpy.context.view_layer.update()
 points = np.array([made.matrix_world @ v.co for v in made.data.vertices]) - np.array(middle)
 print("extent", points.min(0), points.max(0))
 assert np.abs(points.min(0) - low).max() < 0.08 and np.abs(points.max(0) - high).max() < 0.08
+# A red top on blue legs.
+colours = np.array([point.color_srgb[:3] for point in made.data.color_attributes["Color"].data])
+redder = colours[:, 0] > colours[:, 2] + 0.3
+print("red", redder[points[:, 2] > 0.3].mean(), redder[points[:, 2] < 0.1].mean())
+assert redder[points[:, 2] > 0.3].mean() > 0.9 and redder[points[:, 2] < 0.1].mean() < 0.1
 assert {o.name: [v for row in o.matrix_world for v in row] for o in scene.objects if o != made} == before
 assert "torch" not in sys.modules
 print("ALL WELL")

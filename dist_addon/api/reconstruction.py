@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -175,12 +176,15 @@ def gather(
     if tracks is not None:
         check_solved(tracks, shots)
     views, covered, masked, solve = _look(shots, masks, colours, tracks, scene)
-    shown = scene_masks.read_colours(shots, covered.shape[2], covered.shape[1]) if colours and shots else None
+    shown = None
+    # Where the colours only paint the mesh, a fit can do without.
+    with contextlib.nullcontext() if colours else contextlib.suppress(RequestError):
+        shown = scene_masks.read_colours(shots, covered.shape[2], covered.shape[1]) if shots else None
     measured = read_depths(depths, shots, views, covered) if depths and shots else None
     sights = None
     if tracks is not None and solve is not None:
         on_surface, sights = _with_tracks(on_surface, *read_tracks(tracks, shots, views, covered, solve))
-    settings = settings or replace(
+    chosen = settings or replace(
         QUALITIES[quality],
         refine_shape=refine_shape,
         refine_placement=refine_placement,
@@ -195,7 +199,7 @@ def gather(
         masked=None if masked.all() else masked,
         pictures=shown,
         bounds=box,
-        settings=settings,
+        settings=replace(chosen, compare_colours=colours),
         depths=measured,
         points=on_surface,
         sights=sights,

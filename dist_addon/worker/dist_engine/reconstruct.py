@@ -12,10 +12,11 @@ import igl
 import numpy as np
 import torch
 
+from .colouring import vertex_colours
 from .decoder import Field
 from .fitting.fit import Fit, fit
 from .fitting.observations import Observations
-from .meshing import extract_mesh
+from .meshing import Mesh, extract_mesh
 from .preview import Preview
 from .prior import Prior
 from .protocol import PRIOR_FILE, Request, RequestError, Result, View
@@ -68,10 +69,21 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
     uncertainty = found.place.scale * spread_out(found.variances, mesh.vertices).sqrt()
     clock.lap("judge")
 
+    colours = None if request.pictures is None else paint(mesh, found, observations, request.pictures)
+    clock.lap("colour")
+
     told = report(request, found, iou, counter, clock, device) | {"early": reporter.finishing}
     # The thing's own axes are the bounds' (right, back, up), whatever the prior's frame is.
-    Result(**mesh.placed(found.place, prior.axes()), uncertainty=uncertainty.cpu().numpy(), report=told).save(folder)
+    placed = mesh.placed(found.place, prior.axes())
+    Result(**placed, uncertainty=uncertainty.cpu().numpy(), colours=colours, report=told).save(folder)
     preview.remove()
+
+
+def paint(mesh: Mesh, found: Fit, observations: Observations, pictures: np.ndarray) -> np.ndarray:
+    """The pictures' colours (N, 3) uint8 at a mesh's vertices."""
+    place, masks = found.place, observations.masks | ~observations.masked[:, None, None]
+    normals = mesh.normals @ place.rotation.T
+    return vertex_colours(place.to_world(mesh.vertices), normals, found.cameras, pictures, masks.cpu().numpy())[0]
 
 
 def spread_out(of: Callable[[torch.Tensor], torch.Tensor], vertices: torch.Tensor) -> torch.Tensor:

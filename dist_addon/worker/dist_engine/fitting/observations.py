@@ -180,7 +180,7 @@ class Observations:
         self.points = torch.as_tensor(points, dtype=torch.float32, device=device)
         sights = np.zeros((len(points), len(masks)), bool) if request.sights is None else request.sights
         self.seen = torch.as_tensor(sights, device=device)
-        self.pictures = None if request.pictures is None else Pictures(request.pictures, device)
+        self.pictures = None if request.compared is None else Pictures(request.compared, device)
         self.matches: Matches | None = None
         self.bounds = request.bounds
         self.generator = generator

@@ -50,6 +50,8 @@ class Settings:
         Standard deviation of normals, in degrees.
     picture_noise : float
         Standard deviation of colours from view to view, where 1 is the contrast within a few pixels.
+    compare_colours : bool
+        Compare the pictures from view to view; where not, they only colour the mesh.
     refine_shape : bool
         Fit the code; where not, the request's own stays as it is.
     refine_placement : bool
@@ -71,6 +73,7 @@ class Settings:
     depth_noise: float = 0.01
     normal_noise: float = 10.0
     picture_noise: float = 0.6
+    compare_colours: bool = True
     refine_shape: bool = True
     refine_placement: bool = True
     refine_cameras: bool = False
@@ -102,7 +105,8 @@ class Request:
     masked : (V,) bool array or None
         The views whose mask counts; None for all of them.
     pictures : (V, H, W, 3) uint8 array or None
-        Colours, as the files have them: only how they vary within a few pixels counts, whatever the exposure.
+        Colours, as the files have them, for the mesh. Where they are compared, only how they vary within a few pixels
+        counts, whatever the exposure.
     depths : (V, H, W) float32 array or None
         Depth along the camera's z in Blender units; NaN where unknown.
     normals : (V, H, W, 3) float32 array or None
@@ -159,7 +163,7 @@ class Request:
                         f"View “{view.name}” has an empty mask: the thing is nowhere in it. Leave it out."
                     )
             elif not (
-                self.pictures is not None
+                self.compared is not None
                 or (self.depths is not None and np.isfinite(self.depths[index]).any())
                 or (self.sights is not None and self.sights[:, index].any())
             ):
@@ -169,7 +173,7 @@ class Request:
             if not (np.isfinite(size).all() and (size > 0).all()):
                 raise RequestError("The bounds have no size: scale the bounds Empty so that it holds the thing.")
         elif (
-            self.placement is None and self.points is None and self.pictures is not None and not self.mask_counts.any()
+            self.placement is None and self.points is None and self.compared is not None and not self.mask_counts.any()
         ):
             raise RequestError("Colours alone do not tell where the thing is: add bounds, or give the pictures alpha.")
         elif self.placement is None and self.points is None and self.mask_counts.sum() < 2:
@@ -209,7 +213,7 @@ class Request:
         wanted = (*self.masks.shape, 3)
         if self.pictures.shape != wanted or self.pictures.dtype != np.uint8:
             raise RequestError(f"pictures.npy is {self.pictures.dtype} {self.pictures.shape}; expected uint8 {wanted}.")
-        if len(self.views) < 2:
+        if self.compared is not None and len(self.views) < 2:
             raise RequestError("Colours are compared from view to view: add another camera, or leave the colours out.")
 
     def _check_points(self) -> None:
@@ -224,6 +228,11 @@ class Request:
         wanted = (len(self.points), len(self.views))
         if self.sights is not None and (self.sights.shape != wanted or self.sights.dtype != bool):
             raise RequestError(f"sights.npy is {self.sights.dtype} {self.sights.shape}; expected bool {wanted}.")
+
+    @property
+    def compared(self) -> np.ndarray | None:
+        """The pictures, where they are to be compared from view to view."""
+        return self.pictures if self.settings.compare_colours else None
 
     @property
     def mask_counts(self) -> np.ndarray:
