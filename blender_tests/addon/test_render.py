@@ -246,8 +246,8 @@ def table(python, tmp_path_factory) -> tuple[np.ndarray, np.ndarray, list[float]
     path = ROOT / "dist_addon" / "priors" / "table.safetensors"
     command = [python, "-c", code, str(path), str(folder / "mesh.npz")]
     subprocess.run(command, check=True, cwd=ROOT / "dist_addon" / "worker")
-    found = np.load(folder / "mesh.npz")
-    return found["vertices"], found["faces"], found["code"].tolist()
+    with np.load(folder / "mesh.npz") as found:
+        return found["vertices"], found["faces"], found["code"].tolist()
 
 
 def cast(scene, vertices, faces) -> tuple[np.ndarray, np.ndarray]:

@@ -53,7 +53,8 @@ def test_the_inside_of_suzanne_is_what_cannot_be_seen_from_outside(
     done = subprocess.run([python, "-I", "-c", SAMPLE, *arguments], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "open_edges=42" in done.stdout and "sign='winding'" in done.stdout
-    made = np.load(tmp_path / "samples.npz")
+    with np.load(tmp_path / "samples.npz") as file:
+        made = dict(file)
 
     tree = BVHTree.FromPolygons([Vector(v) for v in vertices], faces.tolist())
     directions = np.random.default_rng(0).normal(size=(200, 3))
@@ -97,7 +98,8 @@ def test_blenders_own_exports_are_read(scene: bpy.types.Scene, python: str, tmp_
         inside += volume(points[-1], np.array([triangle.vertices for triangle in item.data.loop_triangles]))
     true = np.unique(np.concatenate(points).round(4), axis=0)
     for name, path in files.items():
-        made = np.load(path + ".npz")
+        with np.load(path + ".npz") as file:
+            made = dict(file)
         assert len(made["faces"]) == 992, name
         # Quads that are not flat may be cut along either diagonal.
         assert abs(volume(made["vertices"], made["faces"]) / inside - 1) < 1e-3, name
