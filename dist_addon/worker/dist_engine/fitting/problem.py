@@ -376,7 +376,7 @@ class Problem:
         along = (in_object @ ahead[:, :, None])[..., 0] / -slope[own, None]
         kept = Jacobian(at.value[own], at.d_point[own], at.d_code[own])
         points = points[own]
-        columns = [along[:, :, None] * part[:, None] for part in self._object_columns(kept, points)]
+        columns = [along[:, :, None] * part[:, None] for part in self._object_columns(kept, points, points)]
         rows = torch.arange(len(own), device=own.device)
         if self.unknowns.cameras:
             poses = points.new_zeros(len(own), 3, len(cameras.K), 6)
