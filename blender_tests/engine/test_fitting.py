@@ -270,7 +270,7 @@ def test_all_kinds_of_observations_count_together() -> None:
         sights=Sights(depths.rays[none], none, none.double(), 1.0),
     )
     field = problem.prior.decoder.field(problem.code(state))
-    apart = [replace(nothing, **{name: kind}) for name, kind in vars(all_there).items()]
+    apart = [replace(nothing, **{name: kind}) for name, kind in vars(all_there).items() if kind is not None]
     together = problem.evaluate(state, all_there)
     held = problem.evaluate(state, nothing)
     parts = [problem.evaluate(state, sample) for sample in apart]
