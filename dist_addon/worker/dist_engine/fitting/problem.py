@@ -374,40 +374,24 @@ class Problem:
         change = change @ ((K[:, :2] - pixels[:, :, None] * K[:, 2:]) / there[:, 2:, None])
         in_object = place.scale * change @ cameras.rotation[other] @ place.rotation
         along = (in_object @ ahead[:, :, None])[..., 0] / -slope[own, None]
-        kept = Jacobian(at.value[own], at.d_point[own], at.d_code[own])
-        points = points[own]
-        columns = [along[:, :, None] * part[:, None] for part in self._object_columns(kept, points, points)]
-        rows = torch.arange(len(own), device=own.device)
+        kept, points = Jacobian(at.value[own], at.d_point[own], at.d_code[own]), points[own]
+        columns = along[:, :, None] * self._columns(state, kept, points, views, points, points)[:, None]
+        # And where cameras are unknown, the ray itself moves, and the partner sees the point elsewhere.
         if self.unknowns.cameras:
-            poses = points.new_zeros(len(own), 3, len(cameras.K), 6)
+            poses = columns[:, :, self.parts["cameras"]].unflatten(2, (-1, 6))
+            rows = torch.arange(len(own), device=own.device)
             for channel in range(3):
                 turned = _turned(replace(kept, d_point=in_object[:, channel]), points)
-                poses[rows, channel, views] = turned + along[:, channel, None] * _turned(kept, points)
-                poses[rows, channel, other] = -turned
-            columns.append(poses.flatten(2))
+                poses[rows, channel, views] += turned
+                poses[rows, channel, other] -= turned
         if self.unknowns.focal:
-            columns.append(self._focal_colours(state, kept, points, views, in_object, along, change, there)[..., None])
+            flat = points.new_tensor([1, 1, 0])
+            aside = flat * cameras.to_camera(views, place.to_world(points))
+            drawn = torch.einsum("nji,nj->ni", cameras.rotation[views], aside) @ place.rotation / place.scale
+            slid = change @ (flat * there)[:, :, None] - in_object @ drawn[:, :, None]
+            columns[:, :, self.parts["focal"]] += slid * UNIT
         difference = (value - colours.seen[hits[own]]).flatten()
-        return difference / self.noise.picture, torch.cat(columns, 2).flatten(0, 1) / self.noise.picture
-
-    def _focal_colours(
-        self,
-        state: State,
-        at: Jacobian,
-        points: Tensor,
-        views: Tensor,
-        in_object: Tensor,
-        along: Tensor,
-        change: Tensor,
-        there: Tensor,
-    ) -> Tensor:
-        """Derivatives (M, 3) of colours to the focal length: of the ray, and of where the partner sees its point."""
-        cameras, place = state.cameras, state.place
-        flat = points.new_tensor([1, 1, 0])
-        aside = cameras.to_camera(views, place.to_world(points)) * flat
-        drawn = -torch.einsum("nji,nj->ni", cameras.rotation[views], aside) @ place.rotation * UNIT / place.scale
-        slid = (in_object @ drawn[:, :, None])[..., 0] + along * (at.d_point * drawn).sum(1, keepdim=True)
-        return slid + (change @ (there * flat)[:, :, None])[..., 0] * UNIT
+        return difference / self.noise.picture, columns.flatten(0, 1) / self.noise.picture
 
     def _rows(
         self,
