@@ -166,7 +166,10 @@ class Listener:
 
     def __init__(self, stop: Callable[[dict], bool] = lambda _event: False) -> None:
         self.events: list[dict] = []
-        self.stop, self.stopping = stop, False
+        self.stop, self.stopping, self.finishing = stop, False, False
+
+    def rest(self) -> None:
+        """It is never paused."""
 
     def event(self, event: str, **fields: object) -> None:
         assert set(fields) == protocol.EVENTS[event]
