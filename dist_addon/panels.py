@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import bpy
 
-from . import job_items, live, loss_curve, outlines, properties, view_properties
+from . import job_items, live, loss_curve, outlines, properties, thumbnails, view_properties
+from .api import ViewCheck
 from .labels import draw_text
 from .operators import check_inputs, running
 from .scene.axes import read_axes
@@ -24,8 +25,8 @@ STATE_ICONS: dict[str, Any] = {
 }
 
 
-# How many views without, and how many with a problem are listed one by one.
-MOST_VIEWS = 12
+# How many views are listed one by one.
+MOST_VIEWS = 24
 
 
 class DIST_Panel:
@@ -43,16 +44,89 @@ class DIST_PT_inputs(DIST_Panel, bpy.types.Panel):
     bl_label = "Inputs"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the cameras with their pictures and masks, the points and the bounds."""
+        """Draw the cameras with their pictures and masks, and the points."""
         layout = form(self)
         settings = properties.of(context.scene)
         layout.prop(settings, "cameras")
         layout.operator("dist.import_cameras", icon="IMPORT")
         if settings.cameras is not None:
             draw_views(layout, settings)
-            draw_checks(layout, context)
         layout.prop(settings, "points")
-        layout.prop(settings, "bounds")
+
+
+class DIST_PT_views(DIST_Panel, bpy.types.Panel):
+    """What there is of each view."""
+
+    bl_idname = "DIST_PT_views"
+    bl_label = "Views"
+    bl_parent_id = "DIST_PT_inputs"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Without cameras there are none."""
+        return properties.of(context.scene).cameras is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the list, as it was when the views were last looked at."""
+        assert self.layout is not None
+        draw_checks(self.layout, context)
+
+
+class DIST_PT_prior(DIST_Panel, bpy.types.Panel):
+    """What kind of thing it is."""
+
+    bl_idname = "DIST_PT_prior"
+    bl_label = "Shape Prior"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the prior with its picture, and where others come from."""
+        layout: Any = self.layout
+        settings = properties.of(context.scene)
+        row = layout.row()
+        row.template_icon_view(settings, "prior", show_labels=True, scale=3.0, scale_popup=5.0)
+        column = row.column()
+        column.prop(settings, "prior", text="")
+        # In full it does not fit beside the picture.
+        column.operator("dist.import_prior", text="Import", icon="IMPORT")
+        draw_progress(layout, IMPORT)
+        draw_outcome(layout, context, IMPORT)
+
+
+class DIST_PT_train(DIST_Panel, bpy.types.Panel):
+    """Make shape priors."""
+
+    bl_idname = "DIST_PT_train"
+    bl_label = "Train a Prior"
+    bl_parent_id = "DIST_PT_prior"
+    bl_options: ClassVar = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw what to train from, the button and the running job."""
+        layout = form(self)
+        settings = properties.of(context.scene).training
+        layout.prop(settings, "source")
+        if settings.source == "COLLECTION":
+            layout.prop(settings, "collection")
+        else:
+            layout.prop(settings, "folder")
+            layout.prop(settings, "up")
+            layout.prop(settings, "front")
+        layout.prop(settings, "name")
+        layout.prop(settings, "size")
+        layout.prop(settings, "licence")
+        draw_job(layout, context, TRAIN, "dist.train_prior", "OUTLINER_DATA_LIGHTPROBE")
+
+
+class DIST_PT_bounds(DIST_Panel, bpy.types.Panel):
+    """Where the thing is, roughly."""
+
+    bl_idname = "DIST_PT_bounds"
+    bl_label = "Bounds"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the Empty, and the button that makes it."""
+        layout = form(self)
+        layout.prop(properties.of(context.scene), "bounds")
         layout.operator("dist.add_bounds", icon="EMPTY_DATA")
 
 
@@ -63,10 +137,9 @@ class DIST_PT_fit(DIST_Panel, bpy.types.Panel):
     bl_label = "Fit"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Draw the prior and the fit's settings."""
+        """Draw the fit's settings."""
         layout = form(self)
         settings = properties.of(context.scene)
-        layout.prop(settings, "prior")
         layout.prop(settings, "quality")
         layout.prop(settings, "start")
         column = layout.column(heading="Refine")
@@ -142,31 +215,6 @@ class DIST_PT_shapes(DIST_Panel, bpy.types.Panel):
         active = context.view_layer.objects.active
         if is_result(active):
             draw_axes(layout.box(), context, active)
-
-
-class DIST_PT_train(DIST_Panel, bpy.types.Panel):
-    """Make shape priors."""
-
-    bl_idname = "DIST_PT_train"
-    bl_label = "Train a Prior"
-    bl_options: ClassVar = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        """Draw what to train from, the buttons and the running job."""
-        layout = form(self)
-        settings = properties.of(context.scene).training
-        layout.prop(settings, "source")
-        if settings.source == "COLLECTION":
-            layout.prop(settings, "collection")
-        else:
-            layout.prop(settings, "folder")
-            layout.prop(settings, "up")
-            layout.prop(settings, "front")
-        layout.prop(settings, "name")
-        layout.prop(settings, "size")
-        layout.prop(settings, "licence")
-        draw_job(layout, context, TRAIN, "dist.train_prior", "OUTLINER_DATA_LIGHTPROBE")
-        draw_job(layout, context, IMPORT, "dist.import_prior", "IMPORT")
 
 
 class DIST_UL_jobs(bpy.types.UIList):
@@ -258,19 +306,32 @@ def draw_checks(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Draw what was found of each view when it was last looked at."""
     layout.operator("dist.check_inputs", icon="VIEWZOOM")
     found = check_inputs.checked(context.scene)
-    good = [check for check in found if not check.problem]
-    column = layout.column(align=True)
-    for check in good[:MOST_VIEWS]:
-        width, height = check.size
-        text = f"{check.name}: {check.picture}, {width} x {height}, the thing on {check.covered:.0%}"
-        column.label(text=text, icon="CHECKMARK")
-    if len(good) > MOST_VIEWS:
-        column.label(text=f"{len(good) - MOST_VIEWS} more without a problem", icon="CHECKMARK")
-    wrong = [check for check in found if check.problem]
-    for check in wrong[:MOST_VIEWS]:
-        draw_text(layout, context, f"{check.name}: {check.problem}", "ERROR")
-    if len(wrong) > MOST_VIEWS:
-        layout.label(text=f"{len(wrong) - MOST_VIEWS} more with a problem", icon="ERROR")
+    # Those with a problem first: the others say no more than that they are there.
+    order = sorted(range(len(found)), key=lambda number: not found[number].problem)
+    for number in order[:MOST_VIEWS]:
+        check = found[number]
+        row: Any = layout.row()
+        row.template_icon(thumbnails.of_view(number), scale=2.0)
+        column = row.column(align=True)
+        icon: Any = "ERROR" if check.problem else "CHECKMARK"
+        column.label(text=f"{check.name}: {check.picture or 'no picture'}", icon=icon)
+        column.label(text=measures(check), icon="BLANK1")
+        if check.problem:
+            draw_text(layout, context, check.problem, "NONE")
+    rest = order[MOST_VIEWS:]
+    wrong = sum(bool(found[number].problem) for number in rest)
+    if wrong:
+        layout.label(text=f"{wrong} more with a problem", icon="ERROR")
+    if len(rest) > wrong:
+        layout.label(text=f"{len(rest) - wrong} more without a problem", icon="CHECKMARK")
+
+
+def measures(check: ViewCheck) -> str:
+    """A view's size, and how much of it is the thing, in words."""
+    if check.size is None:
+        return "No mask"
+    width, height = check.size
+    return f"{width} x {height}, " + (f"mask on {check.covered:.0%}" if check.covered else "no mask")
 
 
 def draw_axes(layout: bpy.types.UILayout, context: bpy.types.Context, thing: bpy.types.Object) -> None:
@@ -345,10 +406,13 @@ def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, task: s
 CLASSES = (
     DIST_UL_jobs,
     DIST_PT_inputs,
+    DIST_PT_views,
+    DIST_PT_prior,
+    DIST_PT_train,
+    DIST_PT_bounds,
     DIST_PT_fit,
     DIST_PT_reconstruct,
     DIST_PT_render,
     DIST_PT_shapes,
-    DIST_PT_train,
     DIST_PT_jobs,
 )

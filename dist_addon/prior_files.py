@@ -46,6 +46,11 @@ class Prior:
         return self.name if self.path.parent in (FOLDER, user_folder()) else str(self.path)
 
     @property
+    def picture(self) -> Path:
+        """Where a small picture of one of its shapes is; there may be none."""
+        return self.path.with_suffix(".png")
+
+    @property
     def radius(self) -> float:
         """How far a shape reaches from the middle of the prior's frame, in the prior's unit."""
         try:

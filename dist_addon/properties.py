@@ -17,14 +17,16 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import api, live, view_properties
+from . import api, live, thumbnails, view_properties
 from .scene import axes
 from .scene.result import is_result
 from .worker.dist_engine.protocol import AXES
 
 DEFAULT_PRIOR = "table"
 # Blender keeps no reference to the strings of a dynamic enum.
-_prior_items: list[tuple[str, str, str, str, int]] = []
+_prior_items: list[tuple[str, str, str, str | int, int]] = []
+# Of a prior without a picture.
+PRIOR_ICON = "SHAPEKEY_DATA"
 
 
 def _number(name: str) -> int:
@@ -32,12 +34,20 @@ def _number(name: str) -> int:
     return zlib.crc32(name.encode()) & 0x7FFFFFFF
 
 
-def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str, str, int]]:
-    found = [(p.name, p.name.replace("_", " ").title(), p.metadata.get("description", "")) for p in api.priors()]
-    found = found or [("none", "None", "There is no shape prior")]
+def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str, str | int, int]]:
+    found: list[tuple[str, str, str, str | int]] = [
+        (
+            prior.name,
+            prior.name.replace("_", " ").title(),
+            prior.metadata.get("description", ""),
+            thumbnails.of_file(prior.picture) or PRIOR_ICON,
+        )
+        for prior in api.priors()
+    ]
+    found = found or [("none", "None", "There is no shape prior", "NONE")]
     # What is shown where nothing was chosen yet.
-    first = DEFAULT_PRIOR if any(name == DEFAULT_PRIOR for name, _, _ in found) else found[0][0]
-    items = [(*words, "NONE", _number(DEFAULT_PRIOR if words[0] == first else words[0])) for words in found]
+    first = DEFAULT_PRIOR if any(name == DEFAULT_PRIOR for name, *_ in found) else found[0][0]
+    items = [(*words, _number(DEFAULT_PRIOR if words[0] == first else words[0])) for words in found]
     if items != _prior_items:
         _prior_items[:] = items
     return _prior_items
@@ -75,7 +85,10 @@ class DIST_TrainingProperties(bpy.types.PropertyGroup):
         type=bpy.types.Collection,
     )
     folder: StringProperty(
-        name="Folder", description="Its mesh files, also those in folders within it", subtype="DIR_PATH"
+        name="Folder",
+        description="Its mesh files, also those in folders within it",
+        subtype="DIR_PATH",
+        options=view_properties.RELATIVE,
     )
     up: EnumProperty(
         name="Up",

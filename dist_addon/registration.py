@@ -7,7 +7,19 @@ from typing import Any
 
 import bpy
 
-from . import cli, job_items, jobs, live, operators, outlines, panels, preferences, properties, worker_python
+from . import (
+    cli,
+    job_items,
+    jobs,
+    live,
+    operators,
+    outlines,
+    panels,
+    preferences,
+    properties,
+    thumbnails,
+    worker_python,
+)
 from .operators import running
 
 CLASSES = (
@@ -52,6 +64,7 @@ def unregister() -> None:
     running.stop()
     worker_python.stop()
     outlines.show(False)
+    thumbnails.clear()
     for handlers, function in _handlers():
         if function in handlers:
             handlers.remove(function)

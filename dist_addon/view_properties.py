@@ -12,7 +12,7 @@ from .scene import shots
 from .worker.dist_engine.protocol import RequestError
 
 # A path may begin with “//”, for the blend file's folder; newer versions of Blender want to be told.
-RELATIVE: Any = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (5, 0, 0) else set()
+RELATIVE: Any = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 
 
 class DIST_ViewProperties(bpy.types.PropertyGroup):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from types import SimpleNamespace
 
@@ -11,9 +12,22 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_tests.addon.stage import add_camera, is_alive, wait_until
-from dist_addon import api, cli, jobs, labels, loss_curve, panels, preferences, prior_files, registration, worker_python
-from dist_addon.api import common
+from blender_tests.addon.stage import add_camera, is_alive, make_picture, wait_until
+from dist_addon import (
+    api,
+    cli,
+    jobs,
+    labels,
+    loss_curve,
+    panels,
+    preferences,
+    prior_files,
+    properties,
+    registration,
+    thumbnails,
+    worker_python,
+)
+from dist_addon.api import checks, common
 from dist_addon.jobs import installer
 from dist_addon.operators import running
 from dist_addon.operators import worker as worker_operators
@@ -51,6 +65,9 @@ class Layout:
 
     box = row = column
 
+    def template_icon_view(self, data, name, **_options):
+        self.prop(data, name)
+
     def prop(self, data, name, **_options):
         assert name in data.bl_rna.properties, name
         self.drawn.append(("prop", name))
@@ -80,7 +97,7 @@ class Layout:
 def draw() -> list[tuple]:
     layout = Layout()
     for panel in panels.CLASSES:
-        if issubclass(panel, bpy.types.Panel):
+        if issubclass(panel, bpy.types.Panel) and (not hasattr(panel, "poll") or panel.poll(bpy.context)):
             panel.draw(SimpleNamespace(layout=layout), bpy.context)
     return layout.drawn
 
@@ -99,7 +116,7 @@ def test_the_panels_offer_what_is_needed(scene, rig):
         assert ("prop", name) in drawn
     assert ("prop", "refine_shape") not in drawn
     assert ("operator", "dist.reconstruct") in drawn and ("operator", "dist.cancel") not in drawn
-    assert ("operator", "dist.import_cameras") in drawn
+    assert {("operator", "dist.import_cameras"), ("operator", "dist.import_prior")} <= set(drawn)
 
 
 def test_the_panels_ask_for_what_the_views_need(scene, rig):
@@ -148,7 +165,7 @@ def test_the_views_are_listed_with_what_is_wrong(scene, rig):
     rig.objects["Cam1"].data.background_images.clear()
     assert bpy.ops.dist.check_inputs() == {"FINISHED"}
     shown = [entry[1] for entry in draw() if entry[0] == "label"]
-    assert sum("Pic" in text and "32 x 24, the thing on 8%" in text for text in shown) == 2
+    assert shown.count("32 x 24, mask on 8%") == 2 and shown.index("Cam1: no picture") < shown.index("Cam0: Pic0")
     assert "“Cam1” has no picture" in " ".join(shown)
     # What was found of other choices says nothing.
     scene.dist.views.mask_source = "BACKGROUND"
@@ -158,6 +175,65 @@ def test_the_views_are_listed_with_what_is_wrong(scene, rig):
         bpy.ops.dist.check_inputs()
     scene.dist.cameras = None
     assert not bpy.ops.dist.check_inputs.poll()
+
+
+def test_the_views_are_shown_small(scene, rig, monkeypatch):
+    # Left half red, right half green, of which the upper left is the thing; wider than a thumbnail.
+    pixels = np.zeros((150, 200, 4), np.float32)
+    pixels[:, :100, 0] = pixels[:, 100:, 1] = 1
+    pixels[75:, :100, 3] = 1
+    image = make_picture("Pic0", 200, 150)
+    image.pixels.foreach_set(pixels.ravel())
+    rig.objects["Cam0"].data.background_images[0].image = image
+    # Without a mask a picture is shown, too.
+    rig.objects["Cam1"].data.background_images[0].image = make_picture("Opaque", alpha=1.0)
+    rig.objects["Cam2"].data.background_images.clear()
+    assert bpy.ops.dist.check_inputs() == {"FINISHED"}
+    pictures = thumbnails._views
+    assert list(pictures) == ["0", "1"]
+    width, height = pictures["0"].image_size
+    assert (width, height) == (66, 50)
+    shown = np.empty(width * height * 4, np.float32)
+    pictures["0"].image_pixels_float.foreach_get(shown)
+    shown = shown.reshape(height, width, 4)[::-1]
+    np.testing.assert_allclose(shown[2, 2], [1, 0, 0, 1], atol=0.01)
+    np.testing.assert_allclose(shown[-2, -2], [0, 1, 0, 0.25], atol=0.01)
+    np.testing.assert_allclose(shown[-2, 2], [1, 0, 0, 0.25], atol=0.01)
+    opaque = np.empty(4 * 32 * 24, np.float32)
+    pictures["1"].image_pixels_float.foreach_get(opaque)
+    np.testing.assert_allclose(opaque, 1)
+    # Without a window a picture has no number.
+    monkeypatch.setattr(thumbnails, "of_view", lambda number: 7 + number)
+    assert [entry[1] for entry in draw() if entry[0] == "icon"] == [8, 9, 7]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (96, 7), (97, 1), (5000, 3), (1001, 997)])
+def test_thumbnails_of_any_shape(size):
+    colours = np.full((size[1], size[0], 3), 51, np.uint8)
+    made = checks.shrink(colours, np.full((size[1], size[0]), 255, np.uint8))
+    assert 1 <= max(made.shape[:2]) <= checks.THUMBNAIL and min(made.shape[:2]) >= 1
+    np.testing.assert_allclose(made, np.broadcast_to([0.2, 0.2, 0.2, 1], made.shape), atol=1e-6)
+
+
+def test_each_built_in_prior_has_a_small_picture(scene, monkeypatch):
+    for prior in api.priors():
+        assert 500 < prior.picture.stat().st_size < 20_000
+    # Without a window a picture has no number.
+    monkeypatch.setattr(thumbnails, "of_file", lambda path: {"car": 7, "chair": 9}.get(path.stem, 0))
+    icons = {name: icon for name, _, _, icon, _ in properties._list_priors(None, None)}
+    assert (icons["car"], icons["chair"], icons["table"]) == (7, 9, "SHAPEKEY_DATA")
+
+
+def test_a_picture_that_was_made_anew_is_loaded_anew(tmp_path):
+    path = tmp_path / "own.png"
+    thumbnails.clear()
+    assert thumbnails.of_file(path) == 0 and not thumbnails._files
+    for stamp in (1, 1, 2):
+        path.touch()
+        os.utime(path, (stamp, stamp))
+        thumbnails.of_file(path)
+    assert len(thumbnails._files) == 2
+    thumbnails.clear()
 
 
 def test_the_preferences_draw(own_python):

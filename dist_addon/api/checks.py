@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Unpack
 
 import numpy as np
 
 from ..scene import cameras as scene_cameras
-from ..scene.shots import Cameras, check_frames, list_shots
+from ..scene import masks as scene_masks
+from ..scene.shots import Cameras, Shot, check_frames, list_shots
 from ..worker.dist_engine.protocol import RequestError
 from .reconstruction import Inputs, gather
+
+# The longer side of a thumbnail, in pixels, and how opaque it is beside the thing.
+THUMBNAIL, DIM = 96, 0.25
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,9 @@ class ViewCheck:
         The share of the picture that its mask covers.
     problem : str
         Why it cannot be used, and the remedy; empty where it can.
+    thumbnail : (h, w, 4) float32 array or None
+        The picture, small: RGBA from 0 to 1, rows from top to bottom, dim where the mask shows nothing. None where it
+        cannot be read.
     """
 
     name: str
@@ -37,6 +45,7 @@ class ViewCheck:
     size: tuple[int, int] | None = None
     covered: float | None = None
     problem: str = ""
+    thumbnail: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 def check_views(cameras: Cameras | None, **inputs: Unpack[Inputs]) -> list[ViewCheck]:
@@ -66,13 +75,35 @@ def check_views(cameras: Cameras | None, **inputs: Unpack[Inputs]) -> list[ViewC
             try:
                 (shot,) = list_shots([camera], frame, inputs.get("pictures"))
                 check = replace(check, picture=shot.picture.name)
-                masks = gather([camera], **alone).masks
+                request = gather([camera], **alone)
             except RequestError as error:
-                checked.append(replace(check, problem=str(error)))
+                checked.append(replace(check, problem=str(error), thumbnail=_alone(shot) if check.picture else None))
                 continue
-            _, height, width = masks.shape
-            checked.append(replace(check, size=(width, height), covered=float((masks >= 128).mean())))
+            _, height, width = request.masks.shape
+            thumbnail = None if request.pictures is None else shrink(request.pictures[0], request.masks[0])
+            covered = float((request.masks >= 128).mean())
+            checked.append(replace(check, size=(width, height), covered=covered, thumbnail=thumbnail))
     return _same_size(checked)
+
+
+def shrink(colours: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Return a `ViewCheck.thumbnail` of a picture (H, W, 3) with its mask (H, W), both uint8."""
+    step = -(-max(covered.shape) // THUMBNAIL)
+    # Of a large picture some of the pixels will do.
+    few = max(step // 4, 1)
+    shown = np.dstack([colours[::few, ::few], DIM * 255 + (1 - DIM) * covered[::few, ::few]]) / 255
+    height, width = shown.shape[:2]
+    down, across = (min(-(-step // few), length) for length in (height, width))
+    shown = shown[: height // down * down, : width // across * across]
+    return shown.reshape(height // down, down, width // across, across, 4).mean(axis=(1, 3)).astype(np.float32)
+
+
+def _alone(shot: Shot) -> np.ndarray | None:
+    """The thumbnail of a picture that has no good mask; None where it cannot be read."""
+    with contextlib.suppress(RequestError):
+        colours = scene_masks.read_colours([shot], *shot.picture.size(shot.who))[0]
+        return shrink(colours, np.full(colours.shape[:2], 255, np.uint8))
+    return None
 
 
 def _same_size(checked: list[ViewCheck]) -> list[ViewCheck]:

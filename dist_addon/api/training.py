@@ -239,7 +239,7 @@ def import_prior(
 def add_prior(folder: str | os.PathLike[str], file: str | os.PathLike[str] | None = None) -> Training:
     """Put the prior that a finished training or import made among the user's priors, or where `file` says.
 
-    A training's losses and pictures are shown as the image “DIST Training”.
+    A training's losses and pictures are shown as the image “DIST Training”, and one picture is kept beside the prior.
 
     Raises
     ------
@@ -253,6 +253,7 @@ def add_prior(folder: str | os.PathLike[str], file: str | os.PathLike[str] | Non
     report = PriorResult.load(folder).report
     prior = prior_files.keep_prior(folder / PRIOR_FILE, str(report["name"]), None if file is None else Path(file))
     if task == TRAIN:
+        scene_training.keep_picture(folder, prior.picture)
         scene_training.show(folder)
     return Training(prior, report, folder)
 

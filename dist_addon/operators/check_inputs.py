@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from .. import api, properties
+from .. import api, properties, thumbnails
 from ..worker.dist_engine.protocol import RequestError
 
 # What was found when `_choices` was chosen.
@@ -39,6 +39,7 @@ class DIST_OT_check_inputs(bpy.types.Operator):
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        thumbnails.show_views([check.thumbnail for check in _checked])
         _choices = _now_chosen(context.scene)
         wrong = sum(bool(check.problem) for check in _checked)
         self.report({"WARNING"} if wrong else {"INFO"}, f"{len(_checked)} views, {wrong or 'none'} with a problem")

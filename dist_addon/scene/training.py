@@ -41,6 +41,20 @@ def show(folder: Path) -> bpy.types.Image | None:
     return renderings.show_picture(IMAGE, renderings.write_picture(folder / FILE, picture), is_data=False)
 
 
+def keep_picture(folder: Path, path: Path) -> None:
+    """Keep the picture of a training's first shape as a PNG, where there is one.
+
+    Raises
+    ------
+    RequestError
+        The worker's array is damaged, or the picture can't be written.
+    """
+    if (folder / PREVIEWS_FILE).exists():
+        shapes = read_array(folder / PREVIEWS_FILE)
+        # They are square, side by side.
+        renderings.write_picture(path, shapes[:, : len(shapes)] / 255)
+
+
 def draw_losses(losses: np.ndarray) -> np.ndarray:
     """Draw a loss curve.
 
