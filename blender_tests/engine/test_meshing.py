@@ -26,6 +26,14 @@ class Squares(ClosedForm):
         return points.square().sum(-1) - code[..., 0] ** 2
 
 
+class TwoBalls(ClosedForm):
+    """A ball of radius 0.6 and a smaller one beside it; the code (1,) is that one's radius."""
+
+    def distance(self, points: Tensor, code: Tensor) -> Tensor:
+        beside = torch.tensor([0.8, 0.0, 0.0]).to(points)
+        return torch.minimum(points.norm(dim=-1) - 0.6, (points - beside).norm(dim=-1) - code[..., 0])
+
+
 def dense(shape: ClosedForm, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Marching cubes over every cell of the cube."""
     axis = torch.arange(side + 1)
@@ -103,6 +111,16 @@ def test_a_surface_that_was_met_is_followed_where_the_bounds_trusted_too_much(mo
     wanted = triangles(*dense(shape, 64), 64)
     assert not np.array_equal(triangles(*marching_cubes(unfollowed), 64), wanted)
     assert np.array_equal(triangles(*marching_cubes(followed), 64), wanted)
+
+
+@pytest.mark.parametrize(("radius", "pieces"), [(0.01, 1), (0.03, 2)])
+def test_crumbs_of_less_than_a_thousandth_of_the_area_are_left_out(radius: float, pieces: int) -> None:
+    shape = TwoBalls(torch.tensor([radius]))
+    assert igl.facet_components(marching_cubes(Lattice(shape, 256))[1].astype(np.int64))[0] == 2
+    mesh = extract_mesh(shape, 256)
+    assert igl.facet_components(mesh.faces.astype(np.int64))[0] == pieces
+    assert len(np.unique(mesh.faces)) == len(mesh.vertices)
+    assert (float(mesh.vertices[:, 0].max()) > 0.7) == (pieces == 2)
 
 
 @pytest.mark.parametrize("shape", [Sphere(torch.tensor([0.6])), Squares(torch.tensor([0.6]))])

@@ -21,6 +21,8 @@ from .decoder import Field
 COARSEST = 32
 # How much steeper f may be between two nodes than along the edges seen there, or than a distance.
 SAFETY = 1.3
+# Pieces of less than this share of the surface's area are crumbs of f, not of the thing.
+CRUMB = 1e-3
 
 # A cell's 8 corners, in the order that marching cubes wants them.
 CORNERS = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
@@ -70,7 +72,7 @@ class Mesh:
 
 
 def extract_mesh(field: Field, resolution: int) -> Mesh:
-    """The zero level of `field` inside the cube [-1, 1]^3.
+    """The zero level of `field` inside the cube [-1, 1]^3, but for crumbs: pieces of less than `CRUMB` of its area.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def extract_mesh(field: Field, resolution: int) -> Mesh:
     ValueError
         `resolution` is not such a number, or there is no surface.
     """
-    vertices, faces = marching_cubes(Lattice(field, resolution))
+    vertices, faces = without_crumbs(*marching_cubes(Lattice(field, resolution)))
     return polish(field, torch.as_tensor(vertices).to(field.code), faces, 2 / resolution)
 
 
@@ -99,6 +101,15 @@ def marching_cubes(lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
         values.double().cpu().numpy(), points.double().cpu().numpy(), index.cpu().numpy(), 0.0
     )[:2]
     return vertices, faces.astype(np.int32)
+
+
+def without_crumbs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (N, 3) and faces (M, 3) of the connected pieces that have at least `CRUMB` of the area."""
+    count, piece = igl.facet_components(faces.astype(np.int64))
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    areas = np.bincount(piece, np.linalg.norm(np.cross(b - a, c - a), axis=1), count)
+    kept, faces = np.unique(faces[(areas >= CRUMB * areas.sum())[piece]], return_inverse=True)
+    return vertices[kept], faces.reshape(-1, 3).astype(np.int32)
 
 
 class Lattice:
