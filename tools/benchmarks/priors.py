@@ -28,6 +28,8 @@ from dist_engine.training.sampling import normalisation, sample_surface, sdf_sam
 from generators import GENERATORS
 from torch import Tensor
 
+from .real import FOLDERS
+
 PRIORS = Path(__file__).resolve().parents[2] / "dist_addon" / "priors"
 COLUMNS = ("chamfer_x1000", "f_score", "normals", "iou", "thin", "whole", "far")
 # Seeds from here on are never trained on.
@@ -82,7 +84,8 @@ def shapes(name: str, options: argparse.Namespace) -> Any:
             yield "training", str(seed), *GENERATORS[name](seed)
         for seed in range(UNSEEN, UNSEEN + options.held_out):
             yield "held-out", str(seed), *GENERATORS[name](seed)
-    for path in sorted((options.meshes / name).glob("*.*")) if options.meshes else ():
+    folder = options.meshes and options.meshes / FOLDERS.get(name, name)
+    for path in sorted(folder.glob("*.*")) if folder else ():
         vertices, faces = igl.read_triangle_mesh(str(path))
         yield "foreign", path.stem, vertices, faces
 
