@@ -22,12 +22,10 @@ from dist_engine.reconstruct import view_iou
 from dist_engine.training.sampling import normalisation, sdf_samples
 
 from . import scenes
-from .priors import SAMPLES, best_pose
+from .priors import FOLDERS, SAMPLES, best_pose
 from .scenes import Scene
 
 VIEWS, STEPS = 8, 100
-# What the folders of others call the priors' classes.
-FOLDERS = {"aeroplane": "airplane"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
