@@ -3,7 +3,8 @@
 Generates the training shapes, samples their signed distances and trains the auto-decoder in two rounds: that of tables
 from nothing, the others from what tables taught. Samples and checkpoints are kept in ``.cache/priors/<class>``; run
 again after an interruption, it goes on where it was. Two sheets of pictures are written there too: ``shapes.png``,
-64 of the generator's, and ``members.png``, 64 random ones of the prior's own.
+64 of the generator's, and ``members.png``, 64 random ones of the prior's own. A small picture of the class, for
+Blender's panels, goes beside the prior; ``--only-pictures`` makes it anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker")]
@@ -29,7 +31,7 @@ from dist_engine.training.auto_decoder import Progress, Recipe, train  # noqa: E
 from dist_engine.training.sampling import normalisation, sdf_samples  # noqa: E402
 from dist_engine.training.sizes import SIZES  # noqa: E402
 from generators import GENERATORS  # noqa: E402
-from generators.sheet import contact_sheet  # noqa: E402
+from generators.sheet import contact_sheet, cut_out  # noqa: E402
 
 # Of many shapes few samples each: with 800 shapes of 40,000 the error of unseen ones was 1.7 times that of the trained.
 SHAPES = 2000
@@ -40,24 +42,31 @@ SAMPLES = 12_000
 SECOND_STEPS, SECOND_RATES = 0.5, 1 / 3
 # Meshes of a sheet, and the resolution of those that the prior makes.
 SHEET, SHEET_RESOLUTION = 64, 128
+# Side of the picture beside a prior, in pixels.
+PICTURE = 128
 
 
 def main() -> None:
     """Read the command line and train each class that it names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("classes", nargs="*", default=list(GENERATORS), choices=list(GENERATORS), metavar="class")
+    parser.add_argument("classes", nargs="*", choices=[*GENERATORS, []], metavar="class", help="all by default")
     parser.add_argument("--shapes", type=int, default=SHAPES, help="training shapes (seeds 0, 1, …)")
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps of the first round")
     parser.add_argument("--out", type=Path, default=ROOT / "dist_addon" / "priors")
     parser.add_argument("--only-shapes", action="store_true", help="train nothing: write the sheet of generated shapes")
+    parser.add_argument("--only-pictures", action="store_true", help="train nothing: make the pictures of the priors")
     options = parser.parse_args()
-    for name in sorted(options.classes, key=lambda name: name != FIRST):
+    for name in sorted(options.classes or GENERATORS, key=lambda name: name != FIRST):
+        if options.only_pictures:
+            picture(Prior.load(options.out / f"{name}.safetensors")).save(options.out / f"{name}.png", optimize=True)
+            continue
         cache = ROOT / ".cache" / "priors" / name
         cache.mkdir(parents=True, exist_ok=True)
         contact_sheet(GENERATORS[name](seed) for seed in range(SHEET)).save(cache / "shapes.png")
         if not options.only_shapes:
             prior = train_class(name, options.shapes, options.steps, options.out, cache)
             contact_sheet(members(prior)).save(cache / "members.png")
+            picture(prior).save(options.out / f"{name}.png", optimize=True)
 
 
 def train_class(name: str, shapes: int, steps: int, out: Path, cache: Path) -> Prior:
@@ -104,6 +113,13 @@ def members(prior: Prior) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         code = torch.as_tensor(space.sample(seed), dtype=torch.float32)
         mesh = extract_mesh(prior.decoder.field(code), SHEET_RESOLUTION)
         yield mesh.vertices.double().numpy(), mesh.faces
+
+
+def picture(prior: Prior) -> Image.Image:
+    """A picture of the shape that is nearest to the prior's mean: the mean itself may lack thin parts."""
+    code = prior.codes[(prior.codes - prior.codes.mean(0)).norm(dim=1).argmin()]
+    mesh = extract_mesh(prior.decoder.field(code), SHEET_RESOLUTION)
+    return cut_out(mesh.vertices.double().numpy(), mesh.faces, PICTURE)
 
 
 def load_samples(name: str, shapes: int, cache: Path) -> torch.Tensor:

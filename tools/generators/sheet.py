@@ -36,8 +36,26 @@ def render(vertices: np.ndarray, faces: np.ndarray, tile: int = TILE) -> np.ndar
     Returns
     -------
     np.ndarray
-        Grey image of shape (tile, tile), uint8.
+        Grey image of shape (tile, tile), uint8, on white.
     """
+    return _shrink(_draw(vertices, faces, tile)[0]).astype(np.uint8)
+
+
+def cut_out(vertices: np.ndarray, faces: np.ndarray, tile: int) -> Image.Image:
+    """Render a mesh as `render` does, on a clear ground: grey with alpha."""
+    image, drawn = _draw(vertices, faces, tile)
+    alpha = _shrink(drawn)
+    grey = _shrink(image * drawn) / np.maximum(alpha, 1e-9)
+    return Image.merge("LA", [Image.fromarray(part.astype(np.uint8)) for part in (grey, 255 * alpha)])
+
+
+def _shrink(image: np.ndarray) -> np.ndarray:
+    tile = len(image) // OVERSAMPLING
+    return image.reshape(tile, OVERSAMPLING, tile, OVERSAMPLING).mean((1, 3))
+
+
+def _draw(vertices: np.ndarray, faces: np.ndarray, tile: int) -> tuple[np.ndarray, np.ndarray]:
+    """Grey values on white, and whether the mesh is there, each pixel `OVERSAMPLING` times as fine."""
     side = tile * OVERSAMPLING
     seen = (vertices - (vertices.min(0) + vertices.max(0)) / 2) @ view_rotation().T
     low, high = seen.min(0), seen.max(0)
@@ -55,8 +73,7 @@ def render(vertices: np.ndarray, faces: np.ndarray, tile: int = TILE) -> np.ndar
     relief = np.pad(np.maximum(depth, pixels[:, 2].min() - side), 1, mode="edge")
     bends = [relief[:-2, 1:-1] + relief[2:, 1:-1], relief[1:-1, :-2] + relief[1:-1, 2:]] - 2 * relief[1:-1, 1:-1]
     image[np.abs(bends).max(0) > 0.006 * side] *= 0.5
-    shape = (tile, OVERSAMPLING, tile, OVERSAMPLING)
-    return image.reshape(shape).mean((1, 3)).astype(np.uint8)
+    return image, np.isfinite(depth)
 
 
 def _fill(corners: np.ndarray, shade: float, image: np.ndarray, depth: np.ndarray) -> None:
