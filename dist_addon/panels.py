@@ -127,7 +127,7 @@ class DIST_PT_bounds(DIST_Panel, bpy.types.Panel):
         """Draw the Empty, and the button that makes it."""
         layout = form(self)
         layout.prop(properties.of(context.scene), "bounds")
-        layout.operator("dist.add_bounds", icon="EMPTY_DATA")
+        layout.operator("dist.make_bounds", icon="EMPTY_DATA")
 
 
 class DIST_PT_fit(DIST_Panel, bpy.types.Panel):

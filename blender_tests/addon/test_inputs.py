@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_tests.addon.stage import add_camera, make_picture
+from blender_tests.addon.stage import make_picture
 from dist_addon import api, prior_files
 from dist_addon.scene import bounds as scene_bounds
 from dist_addon.worker.dist_engine.protocol import Request, RequestError
@@ -354,22 +354,3 @@ def test_unfit_bounds_are_refused(scene, rig):
     box().empty_display_size = 1
     with pytest.raises(RequestError, match="“Box” are sheared"):
         read(box())
-
-
-def test_added_bounds_stand_where_the_cameras_look(scene, rig):
-    bpy.ops.dist.add_bounds()
-    empty = scene.dist.bounds
-    assert empty.name.startswith("DIST Bounds") and empty != box()
-    np.testing.assert_allclose(empty.location, [0, 0, 0], atol=1e-5)
-    # Frame height at the distance, for a 36 mm sensor over 32 pixels, 50 mm lens, 24 pixels high.
-    half = math.sqrt(26) * (36 * 24 / 32 / 2) / 50
-    assert 0.4 * half < empty.empty_display_size < half
-
-
-def test_bounds_need_axes_that_meet(scene, rig):
-    others = bpy.data.collections.new("Parallel")
-    scene.collection.children.link(others)
-    for number in range(2):
-        add_camera(others, f"P{number}", 0.0, None).location.y += number
-    with pytest.raises(RequestError, match="do not meet"):
-        api.add_bounds(others)

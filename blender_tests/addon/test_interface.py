@@ -319,7 +319,7 @@ def test_a_device_of_another_system_is_refused(own_python):
 
 
 def test_nothing_can_start_without_inputs(scene):
-    assert not bpy.ops.dist.reconstruct.poll() and not bpy.ops.dist.add_bounds.poll()
+    assert not bpy.ops.dist.reconstruct.poll() and not bpy.ops.dist.make_bounds.poll()
     assert not bpy.ops.dist.cancel.poll()
 
 

@@ -35,6 +35,8 @@ QUALITIES = {
     "normal": Settings(iterations=80, rays=8000, mesh_resolution=256),
     "fine": Settings(iterations=160, rays=20000, mesh_resolution=256),
 }
+# As many views as this tell well where a thing is.
+BOUNDS_VIEWS = 24
 
 
 @dataclass(frozen=True)
@@ -323,10 +325,69 @@ def import_result(folder: str | os.PathLike[str], scene: bpy.types.Scene | None 
     return _import(Path(folder), scene).object
 
 
-def add_bounds(cameras: Cameras | None, scene: bpy.types.Scene | None = None) -> bpy.types.Object:
-    """Add an Empty where the cameras look; see `scene.bounds.add_bounds`."""
+@dataclass(frozen=True)
+class MadeBounds:
+    """What `make_bounds` made.
+
+    Attributes
+    ----------
+    object : Object
+        The Empty.
+    problem : str
+        Why the masks do not tell where the thing is, so that the box is only where the cameras look; empty where they
+        do.
+    """
+
+    object: bpy.types.Object
+    problem: str
+
+
+def make_bounds(
+    cameras: Cameras | None,
+    empty: bpy.types.Object | None = None,
+    *,
+    frames: Iterable[int] | None = None,
+    pictures: str | os.PathLike[str] | None = None,
+    masks: Masks = None,
+    scene: bpy.types.Scene | None = None,
+) -> MadeBounds:
+    """Bring an Empty around what the masks show, or else where the cameras look.
+
+    Parameters
+    ----------
+    cameras, frames, pictures, masks, scene
+        See `gather`. Of many views, some are looked at.
+    empty : Object, optional
+        Its rotation stays. A new one by default, upright.
+
+    Raises
+    ------
+    RequestError
+        Neither masks nor cameras tell where the thing is.
+    """
     scene = common.or_current(scene)
-    return scene_bounds.add_bounds(scene_cameras.list_cameras(cameras), scene, common.evaluate(scene))
+    depsgraph = common.evaluate(scene)
+    found = scene_cameras.list_cameras(cameras)
+    if empty is None:
+        rotation = np.eye(3)
+    else:
+        turn = empty.evaluated_get(depsgraph).matrix_world.to_quaternion()
+        rotation = np.array(turn.to_matrix(), dtype=np.float64)
+    try:
+        shots = list_shots(found, frames, pictures)
+        views, covered, masked, _ = _look(shots[:: -(-len(shots) // BOUNDS_VIEWS)], masks, True, None, scene)
+        if not masked.any():
+            raise RequestError("The pictures have no alpha, and no other source of masks was chosen.")
+        chosen = np.flatnonzero(masked)
+        box, problem = scene_bounds.around_masks([views[i] for i in chosen], covered[chosen], rotation), ""
+    except RequestError as error:
+        problem = str(error)
+        try:
+            box = scene_bounds.around_axes(found, scene, common.evaluate(scene))
+        except RequestError as other:
+            raise RequestError(f"{problem} Without masks: {other}") from None
+        box = replace(box, rotation=rotation)
+    return MadeBounds(scene_bounds.show_bounds(box, empty, scene), problem)
 
 
 def _import(folder: Path, scene: bpy.types.Scene | None) -> Reconstruction:

@@ -1,4 +1,4 @@
-"""Add bounds where the cameras look."""
+"""Make bounds around what the masks show."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .. import api, properties
 from ..worker.dist_engine.protocol import RequestError
 
 
-class DIST_OT_add_bounds(bpy.types.Operator):
-    """Add an Empty where the cameras look; move, turn and scale it so that its box holds the thing"""  # noqa: D400
+class DIST_OT_make_bounds(bpy.types.Operator):
+    """Bring the bounds around what all masks show, or else where the cameras look; their rotation stays, and where none are chosen, an upright Empty is added. Turn it so that its -Y is the thing's front"""  # noqa: D400, E501
 
-    bl_idname = "dist.add_bounds"
-    bl_label = "Add Bounds"
+    bl_idname = "dist.make_bounds"
+    bl_label = "Make Bounds"
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     @classmethod
@@ -26,14 +26,19 @@ class DIST_OT_add_bounds(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
-        """Add the Empty and choose it."""
+        """Make the bounds and choose them."""
         settings = properties.of(context.scene)
         try:
-            settings.bounds = api.add_bounds(settings.cameras, context.scene)
+            inputs = properties.inputs(context.scene)
+            chosen = {name: inputs[name] for name in ("cameras", "frames", "pictures", "masks", "scene")}
+            made = api.make_bounds(empty=settings.bounds, **chosen)
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        settings.bounds = made.object
+        if made.problem:
+            self.report({"WARNING"}, f"The bounds are only where the cameras look: {made.problem}")
         return {"FINISHED"}
 
 
-CLASSES = (DIST_OT_add_bounds,)
+CLASSES = (DIST_OT_make_bounds,)
