@@ -23,7 +23,7 @@ class DIST_JobItem(bpy.types.PropertyGroup):
     """A job in the list: what `jobs.Record` says, as texts."""
 
     name: StringProperty(name="Job")
-    folder: StringProperty(name="Folder", subtype="DIR_PATH")
+    folder: StringProperty(name="Folder")
     task: StringProperty(name="Task")
     state: StringProperty(name="State")
     when: StringProperty(name="Asked For")

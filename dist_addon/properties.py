@@ -115,7 +115,8 @@ class DIST_TrainingProperties(bpy.types.PropertyGroup):
         name="Licence", description="Of the meshes, and so of the prior; kept in its file", maxlen=200
     )
     job: StringProperty(
-        name="Job", description="The folder of the last training, which another goes on from", subtype="DIR_PATH"
+        name="Job",
+        description="The folder of the last training, which another goes on from",
     )
 
 
@@ -255,9 +256,7 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
         description="Which of the shapes that the prior was trained on, by its number",
         min=0,
     )
-    last_job: StringProperty(
-        name="Last Job", description="The folder of the last job of this scene", subtype="DIR_PATH"
-    )
+    last_job: StringProperty(name="Last Job", description="The folder of the last job of this scene")
     views: PointerProperty(type=view_properties.DIST_ViewProperties)
     training: PointerProperty(type=DIST_TrainingProperties)
     shapes: PointerProperty(type=DIST_ShapeProperties)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from types import SimpleNamespace
 
 import blf
@@ -459,6 +460,22 @@ def test_an_import_can_be_undone(scene, rig, stand_in):
     assert "DIST Shape" in bpy.data.objects
     bpy.ops.ed.undo()
     assert "DIST Shape" not in bpy.data.objects and "Cam0" in bpy.data.objects
+
+
+def test_paths_may_begin_at_the_blend_file(scene, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "file.blend"), check_existing=False)
+    scene = bpy.context.scene
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scene.dist.training.folder = "//meshes"
+        scene.dist.views.pictures = scene.dist.views.mask_folder = "//pictures"
+        for operator, name in ((bpy.ops.dist.import_result, "folder"), (bpy.ops.dist.import_result, "directory")):
+            with pytest.raises(RuntimeError, match=f"The folder {tmp_path}/a holds no result"):
+                operator(**{name: "//a"})
+        with pytest.raises(RuntimeError, match=f"{tmp_path}/a holds no specs"):
+            bpy.ops.dist.import_prior(directory="//a")
+        with pytest.raises(RuntimeError, match=f"no file {tmp_path}/a"):
+            bpy.ops.dist.import_cameras(filepath="//a")
 
 
 def test_an_import_without_a_result_is_refused(scene, tmp_path):

@@ -8,6 +8,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from .. import api, properties
+from ..view_properties import RELATIVE
 from ..worker.dist_engine.protocol import AXES, RequestError
 
 
@@ -19,7 +20,9 @@ class DIST_OT_import_cameras(bpy.types.Operator):
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     # Blender's file browser fills this in: a file, or the folder that it shows.
-    filepath: StringProperty(name="File", description="The file of cameras, or its folder", subtype="FILE_PATH")
+    filepath: StringProperty(
+        name="File", description="The file of cameras, or its folder", subtype="FILE_PATH", options=RELATIVE
+    )
     filter_glob: StringProperty(default="*.json;*.txt;*.bin", options={"HIDDEN", "SKIP_SAVE"})
     up: EnumProperty(
         name="Up",

@@ -10,6 +10,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from .. import api, prior_files
 from ..jobs import Job
+from ..view_properties import RELATIVE
 from ..worker.dist_engine.protocol import IMPORT
 from . import running
 
@@ -23,7 +24,10 @@ class DIST_OT_import_prior(running.JobOperator, bpy.types.Operator):
 
     # Blender's file browser fills this in, and shows folders only.
     directory: StringProperty(
-        name="Folder", description="The checkpoint's folder", subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"}
+        name="Folder",
+        description="The checkpoint's folder",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE", "HIDDEN"} | RELATIVE,
     )
     filter_folder: BoolProperty(default=True, options={"SKIP_SAVE", "HIDDEN"})
     name: StringProperty(

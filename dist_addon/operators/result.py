@@ -10,6 +10,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from .. import api
+from ..view_properties import RELATIVE
 from ..worker.dist_engine.protocol import IMPORT, RENDER, SHAPE, TRAIN, RequestError
 
 
@@ -25,10 +26,10 @@ class DIST_OT_import_result(bpy.types.Operator):
         description="The folder of a finished job",
         subtype="DIR_PATH",
         # Hidden: the file browser would offer it beside its own folder.
-        options={"SKIP_SAVE", "HIDDEN"},
+        options={"SKIP_SAVE", "HIDDEN"} | RELATIVE,
     )
     # Blender's file browser fills this in, and shows folders only.
-    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
+    directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"} | RELATIVE)
     filter_folder: BoolProperty(default=True, options={"SKIP_SAVE", "HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
