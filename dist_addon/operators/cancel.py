@@ -42,6 +42,15 @@ class DIST_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+def _is_running(cls: Any) -> bool:
+    """Whether a job runs that no one is stopping; where not, an operator's button says so."""
+    run = running.queue.current
+    if run is not None and run.job.state == "running" and not run.cancelling:
+        return True
+    cls.poll_message_set("Nothing is running")
+    return False
+
+
 class DIST_OT_pause(bpy.types.Operator):
     """Hold the job up at its next step, or let it go on. Those in line wait on"""  # noqa: D400
 
@@ -51,11 +60,7 @@ class DIST_OT_pause(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
-        run = running.queue.current
-        if run is None or run.job.state != "running" or run.cancelling:
-            cls.poll_message_set("Nothing is running")
-            return False
-        return True
+        return _is_running(cls)
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Tell the worker."""
@@ -73,10 +78,10 @@ class DIST_OT_finish(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
+        if not _is_running(cls):
+            return False
         run = running.queue.current
-        if run is None or run.job.state != "running" or run.cancelling:
-            cls.poll_message_set("Nothing is running")
-        elif run.task not in (RECONSTRUCT, TRAIN):
+        if run.task not in (RECONSTRUCT, TRAIN):
             cls.poll_message_set("Only a reconstruction or a training can be taken early")
         elif run.finishing:
             cls.poll_message_set("The result is being made")
