@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+import time
 from pathlib import Path
 
 import bpy
@@ -79,7 +81,8 @@ def window(monkeypatch, worker, prior, tmp_path):
     monkeypatch.setattr(common, "launch", launch)
     monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr(running, "in_background", lambda: False)
+    for module in (running, common):
+        monkeypatch.setattr(module, "in_background", lambda: False)
     yield folder
     running.stop()
     running.say("")
@@ -217,6 +220,18 @@ def test_the_mesh_grows_in_the_viewport(scene, watched):
     assert previews() == [] and "DIST Shape" in scene.objects and len(bpy.data.meshes) == 1
 
 
+def test_previews_wait_for_a_window_that_draws_slowly(scene, watched, monkeypatch):
+    # Blender was busy for a minute, with more than the first preview.
+    monkeypatch.setattr(running, "due", time.monotonic() - 60)
+    (watched / "seen0.txt").touch()
+    wait_until(lambda: running.tick() and running.queue.current.progress.preview == 1, 20)
+    running.tick()
+    assert previews()[0].data.vertices[3].co.z == 1 and running.late == pytest.approx(2, abs=0.5)
+    monkeypatch.setattr(running, "previewed", time.monotonic() - 30)
+    running.tick()
+    assert previews()[0].data.vertices[3].co.z == 2 and running.late < 0.5
+
+
 def test_a_preview_goes_with_a_cancelled_job(scene, watched):
     bpy.ops.dist.cancel()
     run_all()
@@ -247,6 +262,10 @@ def test_a_preview_is_not_saved(scene, watched, tmp_path):
         assert "Cam0" in found.objects and "DIST Preview" not in found.objects
     (watched / "seen0.txt").touch()
     wait_until(lambda: running.tick() and len(previews()) == 1, 20)
+
+
+def test_a_job_beside_the_window_comes_after_it(scene, watched):
+    assert os.getpriority(os.PRIO_PROCESS, running.queue.current.job.pid) >= 10
 
 
 def test_a_job_pauses_and_goes_on(scene, watched):

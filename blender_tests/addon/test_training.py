@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 from pathlib import Path
 
@@ -306,6 +307,11 @@ def test_a_training_beside_the_window(stand_in, shapes, scene, own_priors, monke
     image = bpy.data.images["DIST Training"]
     assert tuple(image.size) == (512, 128 + scene_training.HEIGHT) and area.spaces.active.image == image
     assert (stand_in / "training.png").is_file()
+    # It is drawn anew where there is something new.
+    assert not scene_training.is_behind(stand_in)
+    later = (stand_in / "training.png").stat().st_mtime + 1
+    os.utime(stand_in / "losses.npy", (later, later))
+    assert scene_training.is_behind(stand_in)
 
 
 def test_a_cancelled_training_is_gone_on_with(stand_in, shapes, scene, own_priors, monkeypatch):

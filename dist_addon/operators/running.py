@@ -36,8 +36,14 @@ from .result import show_one
 
 # Seconds between two looks at a job, and between two pictures of a training.
 INTERVAL, PICTURE_INTERVAL = 0.2, 2.0
+# How much of the time the window may be late for previews. Without a graphics card, it draws one for seconds.
+LATE_SHARE = 0.2
+# Seconds of one delay that count: a longer one has other causes.
+LONGEST_DELAY = 2.0
 
 queue = Queue()
+# When the timer is due, and, since a preview was shown, when that was and how late it came in all.
+due = previewed = late = 0.0
 # When pictures of the job were last drawn.
 pictured = 0.0
 # What came of the last job, for the panel of its task.
@@ -91,6 +97,8 @@ class JobOperator:
 
 def watch(job: Job, scene: bpy.types.Scene) -> None:
     """Put a job in line, and follow it until it ends."""
+    global due, late
+    due, late = time.monotonic(), 0.0
     queue.runs.append(Run(job, read_task(job.folder), scene.session_uid))
     say("")
     job_items.refresh(choose=job.folder)
@@ -126,6 +134,14 @@ def stop() -> None:
 
 def tick() -> float | None:
     """Read the current job's events; the timer calls this until it returns None."""
+    global due, late
+    late += min(max(time.monotonic() - due, 0.0), LONGEST_DELAY)
+    again = _tick()
+    due = time.monotonic() + INTERVAL
+    return again
+
+
+def _tick() -> float | None:
     # What changes the scene then may crash it.
     if bpy.app.is_job_running("RENDER"):
         return INTERVAL
@@ -158,11 +174,12 @@ def _looks() -> list[tuple[Any, ...]]:
 
 
 def _preview(run: Run) -> None:
-    """Show the newest mesh of the fit in its scene."""
-    serial, run.progress.preview = run.progress.preview, None
-    scene = _scene(run)
-    if serial is None or run.cancelling or scene is None:
+    """Show the newest mesh of the fit in its scene, unless the window was long late for the last one."""
+    global previewed, late
+    serial, scene, now = run.progress.preview, _scene(run), time.monotonic()
+    if serial is None or run.cancelling or scene is None or late > LATE_SHARE * (now - previewed):
         return
+    previewed, late, run.progress.preview = now, 0.0, None
     # The worker has deleted it where a newer one came meanwhile.
     with contextlib.suppress(RequestError):
         preview.show(Result.load(shape_folder(run.job.folder, serial)), scene)
@@ -194,7 +211,7 @@ def _picture(run: Run) -> None:
         return
     pictured = time.monotonic()
     loss_curve.draw(run.progress.losses)
-    if run.task != TRAIN:
+    if run.task != TRAIN or not training.is_behind(run.job.folder):
         return
     try:
         image = training.show(run.job.folder)

@@ -55,6 +55,12 @@ def keep_picture(folder: Path, path: Path) -> None:
         renderings.write_picture(path, shapes[:, : len(shapes)] / 255)
 
 
+def is_behind(folder: Path) -> bool:
+    """Whether a training has told something that `show` has not drawn yet."""
+    drawn, told = folder / FILE, folder / LOSSES_FILE
+    return told.exists() and not (drawn.exists() and drawn.stat().st_mtime_ns >= told.stat().st_mtime_ns)
+
+
 def draw_losses(losses: np.ndarray) -> np.ndarray:
     """Draw a loss curve.
 
