@@ -207,6 +207,17 @@ def test_polling_never_waits(tmp_path, python, worker):
     job.cancel(wait=True)
 
 
+@pytest.mark.parametrize("gently", [True, False])
+def test_a_gentle_worker_comes_after_blender(tmp_path, python, worker, gently):
+    job = Job(make_folder(tmp_path, "wait"), python, worker, gently=gently)
+    job.start()
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, job.pid) == (max(own, 10) if gently else own)
+    # In Blender's session, where priorities count, but out of reach of its terminal's Ctrl+C.
+    assert os.getsid(job.pid) == os.getsid(0) and os.getpgid(job.pid) != os.getpgid(0)
+    job.cancel(wait=True)
+
+
 def test_an_exception_while_waiting_cancels(tmp_path, python, worker):
     job = make_job(tmp_path, "wait", python, worker)
     job.start()

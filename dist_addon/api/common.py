@@ -17,6 +17,7 @@ from .. import preferences, storage, worker_python
 from ..jobs import Job, JobError, Progress, new_folder
 from ..jobs.environment import clean_environment
 from ..prior_files import Prior
+from ..window import in_background
 from ..worker.dist_engine.protocol import CHECKPOINT_FILE, PRIOR_FILE, RequestError, read_task
 
 _waits: ContextVar[bool] = ContextVar("waits", default=False)
@@ -72,7 +73,7 @@ def launch(
     program = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
     try:
         target.mkdir(parents=True, exist_ok=True)
-        job = Job(target, python.path, worker_folder, clean_environment(program_folder=program))
+        job = Job(target, python.path, worker_folder, clean_environment(program_folder=program), not in_background())
         try:
             # A folder that is used again must not show the last run's result.
             for name in ("result.json", "events.jsonl", "log.txt", *(() if resumes else (CHECKPOINT_FILE,))):

@@ -134,7 +134,7 @@ def start_install(folder: Path, request: dict[str, Any]) -> Job:
         raise JobError("There is no Python to begin with: install Python 3.10 or newer, and try again.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        job = Job(folder, runner, INSTALLER)
+        job = Job(folder, runner, INSTALLER, gently=True)
         try:
             for name in ("events.jsonl", "log.txt"):
                 (folder / name).unlink(missing_ok=True)

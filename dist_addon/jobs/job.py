@@ -26,6 +26,9 @@ WORKER_FOLDER = Path(__file__).resolve().parent.parent / "worker"
 # Seconds that a worker gets to obey "cancel", and then to obey termination, before it is killed.
 CANCEL_GRACE = 2.2
 TERMINATE_GRACE = 0.3
+# Of a worker that comes after Blender: POSIX's priority, from 0 to 19 the last, and Windows's.
+NICENESS = 10
+BELOW_NORMAL: int = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
 # A line longer than this is no event: read it in pieces rather than hold it all.
 LONGEST_LINE = 1 << 20
 
@@ -51,6 +54,8 @@ class Job:
         A folder with ``__main__.py``.
     environment : mapping, optional
         The worker's environment; a cleaned copy of this process's own by default.
+    gently : bool
+        Whether others come first where the processor is short: Blender has a window to draw.
 
     Attributes
     ----------
@@ -72,11 +77,13 @@ class Job:
         python: str,
         worker_folder: Path = WORKER_FOLDER,
         environment: Mapping[str, str] | None = None,
+        gently: bool = False,
     ) -> None:
         self.folder = Path(folder).resolve()
         self.state = "queued"
         self._command = [python, "-I", "-u", str(worker_folder), str(self.folder)]
         self._environment = environment
+        self._gently = gently
         self.error = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -122,9 +129,10 @@ class Job:
                     stderr=log,
                     cwd=self.folder,
                     env=clean_environment() if self._environment is None else dict(self._environment),
-                    creationflags=NO_WINDOW,
-                    # Ctrl+C in Blender's terminal reaches Blender alone, which then cancels.
-                    start_new_session=os.name == "posix",
+                    creationflags=NO_WINDOW | (BELOW_NORMAL if self._gently else 0),
+                    # Ctrl+C in Blender's terminal reaches Blender alone, which then cancels. No session of its own:
+                    # Linux shares the processor among sessions whatever their priorities.
+                    process_group=0 if os.name == "posix" else None,
                 )
         except (OSError, ValueError) as error:
             self.state = "failed"
@@ -134,6 +142,10 @@ class Job:
             self._note_end()
             self._lock.close()
             raise JobError(self.error) from error
+        if self._gently and os.name == "posix":
+            # It has one thread so far; those that come have its priority. It may have ended already.
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
         self.state = "running"
         _running.add(self)
         threading.Thread(target=self._read, args=(self._process,), name="DIST events", daemon=True).start()
