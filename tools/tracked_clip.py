@@ -15,7 +15,11 @@ SENSOR = 36.0
 
 
 def make_clip(
-    picture: Path, places: Mapping[str, np.ndarray], marks: Mapping[str, Mapping[int, tuple[float, float]]], lens: float
+    picture: Path,
+    places: Mapping[str, np.ndarray],
+    marks: Mapping[str, Mapping[int, tuple[float, float]]],
+    lens: float,
+    k1: float = 0.0,
 ) -> tuple[bpy.types.Object, bpy.types.MovieClip]:
     """Load an image sequence as a clip, set its tracks, solve it, and bring the solved camera where it was.
 
@@ -29,6 +33,8 @@ def make_clip(
         Where each is seen at frames of the clip, from 1: x and y as shares of the picture, y up.
     lens : float
         Millimetres, before a sensor `SENSOR` wide.
+    k1 : float
+        Of the lens's distortion, in Blender's polynomial model.
 
     Returns
     -------
@@ -38,6 +44,7 @@ def make_clip(
     """
     clip = bpy.data.movieclips.load(str(picture))
     clip.tracking.camera.sensor_width, clip.tracking.camera.focal_length = SENSOR, lens
+    clip.tracking.camera.k1 = k1
     for name, own in marks.items():
         if len(own) >= FEWEST_MARKERS:
             track = clip.tracking.tracks.new(name=name, frame=min(own))

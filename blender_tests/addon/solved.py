@@ -13,6 +13,8 @@ from blender_tests.addon.stage import write_picture
 from tools.tracked_clip import make_clip
 
 WIDTH, HEIGHT, FRAMES, FIRST = 160, 120, 12, 5
+# In pixels.
+FOCAL = 50 / 36 * WIDTH
 CENTRE, RADIUS = np.array([1.0, 2.0, 0.5]), 0.5
 
 
@@ -32,18 +34,24 @@ def orbit(camera: bpy.types.Object, frame: int) -> None:
     )
 
 
-def sphere_mask(camera: bpy.types.Object) -> np.ndarray:
-    """The pixels (H, W) through whose centres the sphere is seen, by a camera of 50 mm before a sensor of 36 mm."""
+def sphere_mask(camera: bpy.types.Object, k1: float = 0.0) -> np.ndarray:
+    """The pixels (H, W) through whose centres the sphere is seen, by a camera of 50 mm before a sensor of 36 mm.
+
+    With `k1` they are moved away from the middle by the factor 1 + k1 r^2.
+    """
     rows, columns = np.indices((HEIGHT, WIDTH)) + 0.5
-    focal = 50 / 36 * WIDTH
-    rays = np.stack([(columns - WIDTH / 2) / focal, (HEIGHT / 2 - rows) / focal, -np.ones((HEIGHT, WIDTH))], axis=-1)
+    bent = np.stack([columns - WIDTH / 2, HEIGHT / 2 - rows], axis=-1) / FOCAL
+    straight = bent
+    for _ in range(100):
+        straight = bent / (1 + k1 * (straight**2).sum(axis=-1, keepdims=True))
+    rays = np.concatenate([straight, -np.ones((HEIGHT, WIDTH, 1))], axis=-1)
     rays = rays @ np.array(camera.matrix_world)[:3, :3].T
     to_centre = CENTRE - np.array(camera.matrix_world)[:3, 3]
     along = rays @ to_centre / np.linalg.norm(rays, axis=-1)
     return (to_centre @ to_centre - along**2 < RADIUS**2) & (along > 0)
 
 
-def solved_clip(scene: bpy.types.Scene, folder: Path) -> tuple[bpy.types.Object, bpy.types.MovieClip]:
+def solved_clip(scene: bpy.types.Scene, folder: Path, k1: float = 0.0) -> tuple[bpy.types.Object, bpy.types.MovieClip]:
     """Make the pictures, track and solve them, and bring the solved camera where the pictures were taken.
 
     Returns
@@ -57,27 +65,29 @@ def solved_clip(scene: bpy.types.Scene, folder: Path) -> tuple[bpy.types.Object,
     eye = bpy.data.objects.new("Eye", bpy.data.cameras.new("Eye"))
     scene.collection.objects.link(eye)
     on_sphere = CENTRE + RADIUS * directions(60)
-    x, y = np.meshgrid(np.linspace(-0.2, 2.2, 5), np.linspace(1.2, 3.4, 5))
-    on_floor = np.column_stack([x.ravel(), y.ravel(), np.zeros(25)])
+    right, back = np.meshgrid(np.linspace(-0.2, 2.2, 5), np.linspace(1.2, 3.4, 5))
+    on_floor = np.column_stack([right.ravel(), back.ravel(), np.zeros(25)])
     places = {f"s{i}": p for i, p in enumerate(on_sphere)} | {f"f{i}": p for i, p in enumerate(on_floor)}
     marks: dict[str, dict[int, tuple[float, float]]] = {name: {} for name in places}
     for frame in range(FRAMES):
         orbit(eye, frame)
         bpy.context.view_layer.update()
-        mask = sphere_mask(eye)
+        mask = sphere_mask(eye, k1)
         pixels = np.ones((HEIGHT, WIDTH, 4))
         pixels[..., 3] = mask
         write_picture(folder / f"take{frame:03d}.png", pixels)
         where = np.array(eye.location)
         for name, place in places.items():
             seen = world_to_camera_view(scene, eye, Vector(place))
-            column, row = int(seen.x * WIDTH), int((1 - seen.y) * HEIGHT)
+            flat = np.array([(seen.x - 0.5) * WIDTH, (seen.y - 0.5) * HEIGHT]) / FOCAL
+            x, y = flat * (1 + k1 * (flat @ flat)) * FOCAL / [WIDTH, HEIGHT] + 0.5
+            column, row = int(x * WIDTH), int((1 - y) * HEIGHT)
             if not (0 <= column < WIDTH and 0 <= row < HEIGHT):
                 continue
             # The sphere hides its own back, and the floor behind it.
             shown = (place - CENTRE) @ (where - place) > 0 if name[0] == "s" else not mask[row, column]
             if shown:
-                marks[name][frame + 1] = (seen.x, seen.y)
-    camera, clip = make_clip(folder / "take000.png", places, marks, 50)
+                marks[name][frame + 1] = (x, y)
+    camera, clip = make_clip(folder / "take000.png", places, marks, 50, k1)
     clip.frame_start = FIRST
     return camera, clip

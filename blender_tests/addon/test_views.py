@@ -313,12 +313,6 @@ def test_a_movie_clip_shows_its_own_frames(scene, rig, tmp_path):
     )
     with pytest.raises(RequestError, match=r"Frame 2 is outside the clip “shot_0107.png”, which runs from frame 3"):
         api.gather([camera], box(), frames=[2, 8])
-    clip.tracking.camera.k1 = 0.01
-    with pytest.raises(RequestError, match=r"“shot_0107.png” has lens distortion.*Undistort"):
-        api.gather([camera], box(), frames=[3, 8])
-    # What another model of distortion once said does not count.
-    clip.tracking.camera.distortion_model = "BROWN"
-    assert len(api.gather([camera], box(), frames=[3, 8]).views) == 2
     background.clip = None
     background.use_camera_clip = True
     with pytest.raises(RequestError, match="“Moving” has no movie clip"):

@@ -182,6 +182,12 @@ def gather(
     # Where the colours only paint the mesh, a fit can do without.
     with contextlib.nullcontext() if colours else contextlib.suppress(RequestError):
         shown = scene_masks.read_colours(shots, covered.shape[2], covered.shape[1]) if shots else None
+    if depths and any(shot.lens for shot in shots):
+        raise RequestError(
+            "The clip has lens distortion, and nothing says whether the depth files have it, too: render the "
+            "undistorted clip (Movie Distortion in the compositor, set to Undistort) as an image sequence, and use "
+            "that as the camera's background image; or leave the depth out."
+        )
     measured = read_depths(depths, shots, views, covered) if depths and shots else None
     sights = None
     if tracks is not None and solve is not None:
@@ -232,7 +238,9 @@ def _look(
             K = scene_cameras.intrinsics(shot.camera, size, scene, depsgraph)
             views.append(View(shot.name, K, scene_cameras.world_to_camera(shot.camera, depsgraph)))
             if isinstance(masks, bpy.types.Mask):
-                drawn.append(draw_layers(read_layers(masks, depsgraph), *size))
+                mask = draw_layers(read_layers(masks, depsgraph), *size)
+                # It was drawn over the clip as it is.
+                drawn.append(mask if shot.lens is None else shot.lens.straighten(mask[..., None])[..., 0])
                 scene_masks.refuse_empty(drawn[-1], shot.who)
             if tracks is not None:
                 solve = solve_to_world(tracks, shot, depsgraph)

@@ -11,14 +11,6 @@ from ..worker.dist_engine.protocol import RequestError
 from .images import Picture
 from .sequences import first_number, movie_frame, numbered_file
 
-# The coefficients of each of Blender's models of lens distortion; where all are zero, there is none.
-DISTORTION = {
-    "POLYNOMIAL": ("k1", "k2", "k3"),
-    "DIVISION": ("division_k1", "division_k2"),
-    "NUKE": ("nuke_k1", "nuke_k2"),
-    "BROWN": ("brown_k1", "brown_k2", "brown_k3", "brown_k4", "brown_p1", "brown_p2"),
-}
-
 
 def clip_of(background: bpy.types.CameraBackgroundImage, camera: bpy.types.Object) -> bpy.types.MovieClip:
     """Return the movie clip of a background image: its own, or the one that the camera was solved from.
@@ -64,15 +56,8 @@ def clip_picture(clip: bpy.types.MovieClip, frame: int) -> tuple[Picture, int]:
     Raises
     ------
     RequestError
-        It is not there, or the clip has lens distortion.
+        It is not there.
     """
-    lens: Any = clip.tracking.camera
-    if any(getattr(lens, name) for name in DISTORTION.get(lens.distortion_model, ())):
-        raise RequestError(
-            f"The clip “{clip.name}” has lens distortion, which the cameras of the scene do not: render the "
-            "undistorted clip (Movie Distortion in the compositor, set to Undistort) as an image sequence, and use "
-            "that as the camera's background image; the solved camera and its tracks stay good."
-        )
     own = clip_frame(clip, frame) + clip.frame_offset
     path = Path(bpy.path.abspath(clip.filepath, library=clip.library))
     if clip.source == "MOVIE":

@@ -137,7 +137,7 @@ def read_colours(shots: list[Shot], width: int, height: int) -> np.ndarray:
 
 
 def _read(shot: Shot, first: Shot, width: int, height: int) -> np.ndarray:
-    """The pixels of a picture, which must be as large as the first."""
+    """The pixels of a picture, which must be as large as the first, without what the lens did."""
     pixels = shot.picture.read(shot.who)
     if pixels.shape[:2] != (height, width):
         raise RequestError(
@@ -145,7 +145,7 @@ def _read(shot: Shot, first: Shot, width: int, height: int) -> np.ndarray:
             f"“{shot.picture.name}” of camera “{shot.name}” is {pixels.shape[1]} x {pixels.shape[0]}. Bring them "
             "to one size."
         )
-    return pixels
+    return pixels if shot.lens is None else shot.lens.straighten(pixels)
 
 
 def refuse_empty(mask: np.ndarray, who: str) -> None:

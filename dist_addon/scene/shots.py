@@ -15,6 +15,7 @@ from . import cameras as scene_cameras
 from .clips import clip_of, clip_picture
 from .folders import Folder, refuse_missing
 from .images import Picture
+from .lenses import Lens, lens_of
 from .sequences import movie_frame, numbered_file
 
 # A collection, or camera objects.
@@ -35,12 +36,15 @@ class Shot:
         The scene's frame at which the camera saw it; None: the camera as it is now.
     number : int or None
         The picture's number in its sequence or movie.
+    lens : Lens or None
+        What bent the picture, and a mask that was made of it; it is taken out of them.
     """
 
     camera: bpy.types.Object
     picture: Picture
     frame: int | None = None
     number: int | None = None
+    lens: Lens | None = None
 
     @property
     def name(self) -> str:
@@ -152,8 +156,9 @@ def _shot_at(camera: bpy.types.Object, frame: int) -> Shot:
     """What an animated camera sees at a frame, as its background image shows it then."""
     background = _need_background(camera)
     if background.source == "MOVIE_CLIP":
-        picture, number = clip_picture(clip_of(background, camera), frame)
-        return Shot(camera, picture, frame, number)
+        clip = clip_of(background, camera)
+        picture, number = clip_picture(clip, frame)
+        return Shot(camera, picture, frame, number, lens_of(clip))
     image, user = background.image, background.image_user
     if image.source not in {"SEQUENCE", "MOVIE"}:
         raise RequestError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..worker.dist_engine.protocol import RequestError, View
 from .clips import clip_frame
+from .lenses import lens_of
 from .shots import Shot
 
 # Where a track was seen and where it is to be seen may differ by this share of the picture's width, in the median.
@@ -101,8 +102,10 @@ def read_tracks(
         for row, track in enumerate(tracks):
             marker = track.markers.find_frame(own, exact=True)
             if marker is not None and not marker.mute:
-                x, y = np.add(marker.co, track.offset)
-                seen[row, column] = x * width, (1 - y) * height
+                seen[row, column] = np.add(marker.co, track.offset)
+    if lens := lens_of(clip):
+        seen = lens.unbend(seen)
+    seen = np.stack([seen[..., 0] * width, (1 - seen[..., 1]) * height], axis=-1)
     sights = np.isfinite(seen[..., 0])
     if not sights.any():
         raise RequestError(f"The clip “{clip.name}” has no track at the chosen frames: choose others, or more.")
