@@ -30,7 +30,9 @@ from dist_engine.prior import Prior
 from dist_engine.protocol import Request, RequestError, View
 from dist_engine.reconstruct import disagreeing, view_iou
 from dist_engine.tracing.march import march
+from dist_engine.tracing.rays import Rays
 
+from blender_tests.engine.closed_forms import Box
 from blender_tests.engine.test_worker import PRIOR, SIZE, orbit, request, silhouettes
 
 VIEWS, LATENT = 3, 5
@@ -62,6 +64,11 @@ def some_state(problem: Problem) -> State:
     ahead = 0.3 * draw(VIEWS, 3) + torch.tensor([0.0, 0, 6], dtype=torch.float64)
     translation = ahead - rotation @ place.translation
     return problem.start(0.5 * draw(LATENT), place, Cameras(K, rotation, translation))
+
+
+def one_camera() -> Cameras:
+    """A camera at the origin."""
+    return Cameras(torch.eye(3)[None], torch.eye(3)[None], torch.zeros(1, 3))
 
 
 def some_depths(state: State, count: int) -> tuple[Sights, torch.Tensor, torch.Tensor]:
@@ -101,8 +108,8 @@ def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
         field = problem.prior.decoder.field(problem.code(state))
         moved = sights_at(state, sights.views, pixels, depth)
         blocks = [
-            problem._depth(field, state, moved),
-            *problem._facing(field, state, moved),
+            problem._depth(field, state, moved, moved.distance, problem.noise.depth),
+            *problem._facing(field, state, moved, moved.distance),
             problem._points(field, state, state.place.to_object(points)),
         ]
         return torch.cat([block[0] for block in blocks]), torch.cat([block[1] for block in blocks])
@@ -292,11 +299,31 @@ def test_nothing_may_be_before_a_point_that_is_seen() -> None:
     there = cameras.to_camera(views, torch.as_tensor(points, dtype=torch.float32))
     rays = cameras.rays(views, (there @ cameras.K[0].T)[:, :2] / there[:, 2:], identity)
     # What lies on the surface is seen; what lies far behind it is not, and the way there leads through the inside.
-    assert len(problem._clear(field, state, Sights(rays, views, there.norm(dim=1), 1.0))[0]) == 0
-    rows, jacobian = problem._clear(field, state, Sights(rays, views, there.norm(dim=1) + 0.5, 1.0))
+    seen_there, behind = (Sights(rays, views, there.norm(dim=1) + far, 1.0) for far in (0.0, 0.5))
+    met, stopped = problem._meet(field, seen_there, problem.noise.depth)
+    assert (met - seen_there.distance).abs().median() < 5e-3 and stopped.isnan().all()
+    met, stopped = problem._meet(field, behind, problem.noise.depth)
+    rows, jacobian = problem._clear(field, state, behind, stopped)
     # All but a ray that grazes an edge.
     assert len(rows) == len(points) and (rows < 0).float().mean() > 0.95
     assert jacobian.shape == (len(points), len(prior.mean) + 7)
+
+
+def test_noise_about_a_thin_part_does_not_thicken_it() -> None:
+    prior = Prior("thing", Decoder(Architecture(3, (8,), (0,), (0,))), torch.randn(20, 3))
+    problem = Problem(prior, Unknowns(place=False), 1, Counter())
+    plate = Box(torch.tensor([0.5, 0.5, 0.01]))
+    origins = torch.cat([0.8 * torch.rand(4000, 2) - 0.4, torch.full((4000, 1), -0.9)], 1)
+    ahead = torch.tensor([0.0, 0.0, 1.0]).expand(4000, 3)
+    rays = Rays.through_unit_sphere(origins, ahead, torch.ones(4000), torch.full((4000,), 1e-3))
+    noise = 0.04
+    seen = Sights(rays, torch.zeros(4000, dtype=torch.long), 0.89 + noise * torch.randn(4000), 1.0)
+    state = problem.start(plate.code, Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3)), one_camera())
+    met, stopped = problem._meet(plate, seen, noise)
+    pulls = [problem._depth(plate, state, seen, there, noise)[0].clamp(-1, 1) for there in (met, seen.distance)]
+    # As far as 4000 of them tell. f at the noisy points themselves would pull outwards.
+    assert pulls[0].mean().abs() < 0.05 and pulls[1].mean() > 0.4
+    assert stopped.isfinite().float().mean() < 0.01
 
 
 @pytest.mark.parametrize("kind", ["points alone", "seen points", "depths", "points and masks"])

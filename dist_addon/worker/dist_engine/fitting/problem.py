@@ -218,22 +218,27 @@ class Problem:
             residual, jacobian, views = self._silhouette(field, state, sample.outlines)
             # An unknown camera must not be given up because it is still off.
             yield sample.outlines.weight, residual, jacobian, None if self.unknowns.cameras else views
-        if len(sample.depths.rays):
-            yield sample.depths.weight, *self._depth(field, state, sample.depths), None
         if len(sample.normals.rays):
             yield sample.normals.weight, *self._normals(field, state, sample.normals), None
         if len(sample.points.at):
             yield sample.points.weight, *self._points(field, state, sample.points.at), None
-        for sights in (sample.depths, sample.sights):
-            if len(sights.rays):
-                yield sights.weight, *self._clear(field, state, sights), None
-                for residual, jacobian in self._facing(field, state, sights):
-                    yield sights.weight, residual, jacobian, None
+        for seen, of_points in ((sample.depths, False), (sample.sights, True)):
+            if len(seen.rays):
+                met, stopped = self._meet(field, seen, self.noise.depth)
+                if of_points:
+                    # They have rows of their own.
+                    met = seen.distance
+                else:
+                    yield seen.weight, *self._depth(field, state, seen, met, self.noise.depth), None
+                yield seen.weight, *self._clear(field, state, seen, stopped), None
+                for residual, jacobian in self._facing(field, state, seen, met):
+                    yield seen.weight, residual, jacobian, None
         if sample.colours is not None and len(sample.colours.rays):
             channels = 3 * sample.colours.partners.shape[1]
             yield sample.colours.weight / channels, *self._colours(field, state, sample.colours), None
         if sample.matches is not None and len(sample.matches.rays):
-            yield sample.matches.weight, *self._depth(field, state, sample.matches, STEREO_NOISE), None
+            met, _ = self._meet(field, sample.matches, STEREO_NOISE)
+            yield sample.matches.weight, *self._depth(field, state, sample.matches, met, STEREO_NOISE), None
         if sample.passing is not None and len(sample.passing.rays):
             residual, jacobian, _ = self._silhouette(field, state, sample.passing)
             yield sample.passing.weight, residual, jacobian, None
@@ -277,11 +282,27 @@ class Problem:
         rows = self._rows(field, state, rays[wrong], views, nearest[wrong], wanted[wrong], noise)
         return *rows, views
 
-    def _depth(self, field: Field, state: State, depths: Sights, noise: float | None = None) -> tuple[Tensor, Tensor]:
-        """Rows for observed depths: f is zero at an observed point."""
-        zero = torch.zeros_like(depths.distance)
-        deviation = zero + (noise or self.noise.depth)
-        return self._rows(field, state, depths.rays, depths.views, depths.distance, zero, deviation)
+    def _meet(self, field: Field, seen: Sights, noise: float) -> tuple[Tensor, Tensor]:
+        """Where (M,) rays meet the surface, if that is about where it was seen, else where it was seen.
+
+        And how far (M,) they get where they are stopped before that, NaN elsewhere.
+        """
+        margin = SIGHT_MARGIN * noise
+        rays = replace(seen.rays, far=torch.minimum(seen.rays.far, seen.distance + margin))
+        trace = march(field, rays, 0.2 * rays.threshold(), relaxation=1.0)
+        early = trace.distance < seen.distance - margin
+        met = torch.where(trace.hit & ~early, trace.distance, seen.distance)
+        return met, torch.where(trace.hit & early, trace.distance, torch.nan)
+
+    def _depth(self, field: Field, state: State, seen: Sights, met: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+        """Rows for observed depths: how far rays `met` (M,) the surface from where it was seen, across the surface.
+
+        Where they do not meet it, f at the point that was seen. That alone would do, were there no noise: about a thin
+        part, points that err to either side are outside, and would thicken it.
+        """
+        rays, zero = seen.rays, torch.zeros_like(met)
+        steep = (at_fixed(field, rays, met).d_point * rays.directions).sum(1)
+        return self._rows(field, state, rays, seen.views, met, -steep * (seen.distance - met), zero + noise)
 
     def _normals(self, field: Field, state: State, seen: Normals) -> tuple[Tensor, Tensor]:
         """Rows for observed normals: the traced surface's normal has no part along the observed surface.
@@ -321,24 +342,20 @@ class Problem:
         columns.append(points.new_zeros(len(points), absent))
         return at.value / self.noise.depth, torch.cat(columns, 1) / self.noise.depth
 
-    def _clear(self, field: Field, state: State, sights: Sights) -> tuple[Tensor, Tensor]:
-        """Rows for rays that are stopped before they get to where the surface was seen: f is not negative before."""
-        reach = torch.minimum(sights.rays.far, sights.distance - SIGHT_MARGIN * self.noise.depth)
-        rays = replace(sights.rays, far=reach)
-        trace = march(field, rays, 0.2 * rays.threshold(), relaxation=1.0)
-        stopped = trace.hit.nonzero()[:, 0]
-        inside = deepest(field, rays[stopped], trace.distance[stopped], reach[stopped])
+    def _clear(self, field: Field, state: State, seen: Sights, stopped: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows for rays `stopped` (M,) before they get to where the surface was seen: f is not negative before."""
+        which = stopped.isfinite().nonzero()[:, 0]
+        rays, reach = seen.rays[which], seen.distance[which] - SIGHT_MARGIN * self.noise.depth
+        inside = deepest(field, rays, stopped[which], reach)
         zero = torch.zeros_like(inside)
-        return self._rows(
-            field, state, sights.rays[stopped], sights.views[stopped], inside, zero, zero + self.noise.depth
-        )
+        return self._rows(field, state, rays, seen.views[which], inside, zero, zero + self.noise.depth)
 
-    def _facing(self, field: Field, state: State, sights: Sights) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows for points a little before and behind where the surface was seen: it faces who sees it."""
-        noise = torch.full_like(sights.distance, math.hypot(self.noise.depth, BESIDE_SIGHT * FACING[1]))
+    def _facing(self, field: Field, state: State, seen: Sights, met: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows for points a little before and behind where rays `met` (M,) the surface: it faces who sees it."""
+        noise = torch.full_like(met, math.hypot(self.noise.depth, BESIDE_SIGHT * FACING[1]))
         for step in (-BESIDE_SIGHT, BESIDE_SIGHT):
-            wanted = torch.full_like(sights.distance, -step * FACING[0])
-            yield self._rows(field, state, sights.rays, sights.views, sights.distance, wanted, noise, step)
+            wanted = torch.full_like(met, -step * FACING[0])
+            yield self._rows(field, state, seen.rays, seen.views, met, wanted, noise, step)
 
     def _colours(self, field: Field, state: State, colours: Colours) -> tuple[Tensor, Tensor]:
         """Rows for colours, three for each ray and partner: what a ray meets looks the same to who sees it, too.
