@@ -6,7 +6,17 @@ from typing import Any, ClassVar
 
 import bpy
 
-from . import job_items, live, loss_curve, outlines, properties, thumbnails, view_properties
+from . import (
+    job_items,
+    live,
+    loss_curve,
+    outlines,
+    preferences,
+    properties,
+    thumbnails,
+    view_properties,
+    worker_python,
+)
 from .api import ViewCheck
 from .labels import draw_text
 from .operators import check_inputs, running
@@ -45,6 +55,7 @@ class DIST_PT_inputs(DIST_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the cameras with their pictures and masks, and the points."""
+        worker_python.seek(preferences.python())
         layout = form(self)
         settings = properties.of(context.scene)
         layout.prop(settings, "cameras")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ import bpy
 
 from . import storage
 from .jobs import Job, JobError, Plan, Progress, WorkerPython, check_python, find_python, installed, start_install
-from .window import redraw_preferences
+from .window import in_background, redraw_preferences
 
 # Seconds between two looks at a test or an installation.
 INTERVAL = 0.2
@@ -22,6 +23,8 @@ progress = Progress()
 testing = False
 outcome = ""
 failed = False
+# For which choice of the user's one was sought before it was needed.
+_sought: str | None = None
 
 _answers: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
 
@@ -34,6 +37,14 @@ def folder() -> Path:
 def find(chosen: str) -> WorkerPython:
     """Return the Python that runs the worker, `chosen` by the user or found; `JobError` where there is none."""
     return find_python(chosen, installed(folder()))
+
+
+def seek(chosen: str) -> None:
+    """Do `find` beside the window before its answer is needed: a Python takes a moment to start."""
+    global _sought
+    if chosen != _sought and not in_background():
+        _sought = chosen
+        threading.Thread(target=_seek, args=(chosen, installed(folder())), name="DIST seek", daemon=True).start()
 
 
 def say(text: str, failure: bool = False) -> None:
@@ -115,6 +126,12 @@ def tick() -> float | None:
 def _watch() -> None:
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, first_interval=INTERVAL, persistent=True)
+
+
+def _seek(chosen: str, own: str) -> None:
+    # Who needs it is told.
+    with contextlib.suppress(JobError):
+        find_python(chosen, own)
 
 
 def _test(chosen: str, own: str) -> str:

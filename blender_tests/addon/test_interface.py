@@ -29,7 +29,7 @@ from dist_addon import (
     worker_python,
 )
 from dist_addon.api import checks, common
-from dist_addon.jobs import installer
+from dist_addon.jobs import installer, python_finder
 from dist_addon.operators import running
 from dist_addon.operators import worker as worker_operators
 
@@ -264,6 +264,17 @@ def test_the_worker_test_runs_beside_the_window(own_python, monkeypatch):
     wait_until(lambda: worker_python.tick() is None, 120)
     assert "devices: CPU" in worker_python.outcome and not worker_python.failed
     assert bpy.ops.dist.test_worker.poll()
+
+
+def test_the_workers_python_is_sought_before_it_is_needed(scene, own_python, monkeypatch, python):
+    monkeypatch.setattr(worker_python, "in_background", lambda: False)
+    monkeypatch.setattr(worker_python, "_sought", None)
+    monkeypatch.setattr(python_finder, "_found", {})
+    monkeypatch.setenv("DIST_PYTHON", python)
+    began = time.monotonic()
+    panels.DIST_PT_inputs.draw(SimpleNamespace(layout=Layout()), bpy.context)
+    assert time.monotonic() - began < 0.1
+    wait_until(lambda: python in python_finder._found, 20)
 
 
 def test_nothing_is_fetched_without_leave(own_python, monkeypatch, capfd):

@@ -177,11 +177,11 @@ def gather(
     on_surface = None if points is None else read_points(points, depsgraph, box)
     if tracks is not None:
         check_solved(tracks, shots)
-    views, covered, masked, solve = _look(shots, masks, colours, tracks, scene)
-    shown = None
+    views, covered, masked, shown, solve = _look(shots, masks, colours, tracks, scene)
     # Where the colours only paint the mesh, a fit can do without.
     with contextlib.nullcontext() if colours else contextlib.suppress(RequestError):
-        shown = scene_masks.read_colours(shots, covered.shape[2], covered.shape[1]) if shots else None
+        if shots and shown is None:
+            shown = scene_masks.read_colours(shots, covered.shape[2], covered.shape[1])
     if depths and any(shot.lens for shot in shots):
         raise RequestError(
             "The clip has lens distortion, and nothing says whether the depth files have it, too: render the "
@@ -221,14 +221,16 @@ def gather(
 
 def _look(
     shots: list[Shot], masks: Masks, colours: bool, tracks: bpy.types.MovieClip | None, scene: bpy.types.Scene
-) -> tuple[list[View], np.ndarray, np.ndarray, np.ndarray | None]:
-    """The cameras and the masks of shots, which of the masks there are, and where the tracks' solve is in the world."""
+) -> tuple[list[View], np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """The cameras and the masks of shots, which of the masks there are, the pictures' colours where they were at hand,
+    and where the tracks' solve is in the world.
+    """
     if not shots:
-        return [], np.zeros((0, 1, 1), np.uint8), np.zeros(0, bool), None
+        return [], np.zeros((0, 1, 1), np.uint8), np.zeros(0, bool), None, None
     sources = scene_masks.mask_shots(shots, masks)
     size = scene_masks.mask_size(sources)
     scene_cameras.check_aspect(shots[0].camera, sources[0].picture.name, size, scene)
-    views, drawn, solve = [], [], None
+    views, drawn, shown, solve = [], [], None, None
     if isinstance(masks, bpy.types.Mask):
         # What a script changed in it is not evaluated by itself.
         masks.update_tag()
@@ -247,8 +249,10 @@ def _look(
     if drawn:
         covered, masked = np.stack(drawn), np.ones(len(drawn), bool)
     else:
-        covered, masked = scene_masks.read_masks(sources, masks, *size, may_lack=colours)
-    return views, covered, masked, solve
+        if sources is shots and len(shots) * size[0] * size[1] <= scene_masks.MOST_COLOURED:
+            shown = np.empty((len(shots), size[1], size[0], 3), np.uint8)
+        covered, masked = scene_masks.read_masks(sources, masks, *size, may_lack=colours, colours=shown)
+    return views, covered, masked, shown, solve
 
 
 def _with_tracks(points: np.ndarray | None, tracked: np.ndarray, sights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -383,7 +387,7 @@ def make_bounds(
         rotation = np.array(turn.to_matrix(), dtype=np.float64)
     try:
         shots = list_shots(found, frames, pictures)
-        views, covered, masked, _ = _look(shots[:: -(-len(shots) // BOUNDS_VIEWS)], masks, True, None, scene)
+        views, covered, masked, _, _ = _look(shots[:: -(-len(shots) // BOUNDS_VIEWS)], masks, True, None, scene)
         if not masked.any():
             raise RequestError("The pictures have no alpha, and no other source of masks was chosen.")
         chosen = np.flatnonzero(masked)
