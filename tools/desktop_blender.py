@@ -1,8 +1,9 @@
 """Get a Blender that can open its window here, without a screen: ``python3 tools/desktop_blender.py [--blender PATH]``.
 
-As root on Debian it needs nothing else: a small Debian with Blender and a virtual screen goes into ``.env/desktop``
-(which git ignores), from the mirror that the machine's own apt uses. Elsewhere, give it a Blender that is there, with
-``--blender`` or the variable DIST_BLENDER; Xvfb and xdotool must be installed then.
+On Debian it needs nothing else, and no root where the machine allows its users namespaces: the packages of a Blender
+and a virtual screen are unpacked into ``.env/desktop`` (which git ignores), from the mirror that the machine's own apt
+uses. Elsewhere, give it a Blender that is there, with ``--blender`` or the variable DIST_BLENDER; Xvfb and xdotool must
+be installed then.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Iterator
 
@@ -27,6 +29,8 @@ FOLDER = environment.FOLDER / "desktop"
 ROOT = FOLDER / "root"
 SUITE = "sid"  # the only Debian whose Blender is a current one
 PACKAGES = ["blender", "libgl1-mesa-dri", "python3-cattr", "python3-numpy", "python3-requests", "xdotool", "xvfb"]
+# What every Debian has, as far as those need it.
+BASE = ["base-files", "coreutils", "dash", "libc-bin"]
 SCREEN = (1280, 800)
 # Seconds that the setup may take.
 LONGEST = 900
@@ -35,6 +39,7 @@ VARIABLE = "DIST_BLENDER"
 # In a mount namespace of its own, whose mounts end with its last process: none can be left behind. Arguments: the root,
 # folders and where they appear in it, --, the command.
 ENTER = """
+PATH=$PATH:/usr/sbin:/sbin
 root=$1; shift
 while [ "$1" != -- ]; do
     mkdir -p "$root$2" && mount --rbind "$1" "$root$2" || exit 1
@@ -43,7 +48,7 @@ done
 shift
 exec chroot "$root" "$@"
 """
-NAMESPACE = ["unshare", "--mount", "--propagation", "private"]
+NAMESPACE = ["unshare", *(["--user", "--map-root-user"] if os.geteuid() else []), "--mount", "--propagation", "private"]
 
 
 class Desktop:
@@ -146,7 +151,7 @@ def ensure(blender: str = "") -> Desktop:
             raise SetupError(f"A Blender's window without a screen: {lacking}.")
         return Desktop(str(Path(found).resolve()))
     stamp = FOLDER / "stamp"
-    recipe = hashlib.sha256(repr((SUITE, PACKAGES)).encode()).hexdigest()
+    recipe = hashlib.sha256(repr((SUITE, PACKAGES, BASE)).encode()).hexdigest()
     if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == recipe):
         _check_machine()
         began = time.monotonic()
@@ -164,39 +169,52 @@ def ensure(blender: str = "") -> Desktop:
 def _check_machine() -> None:
     """Raise what stands against making a root here."""
     remedy = f"Give a Blender of yours instead, with --blender or {VARIABLE}; install Xvfb and xdotool then."
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        raise SetupError(f"A Blender for a window without a screen is set up on Linux, by root. {remedy}")
-    missing = [
-        name for name in ("apt-get", "dpkg-deb", "setpriv", "unshare", "chroot", "wget") if not shutil.which(name)
-    ]
+    if not sys.platform.startswith("linux"):
+        raise SetupError(f"A Blender for a window without a screen is set up on Linux. {remedy}")
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    programs = ("apt-get", "apt-config", "dpkg-deb", "setpriv", "unshare", "chroot")
+    missing = [name for name in programs if not shutil.which(name, path=path)]
     if missing:
         raise SetupError(f"To set up a Blender's window, {', '.join(missing)} must be there. {remedy}")
     if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
-        raise SetupError(f"This machine allows no mounts, not even apart from its own. {remedy}")
-    if shutil.disk_usage(environment.ROOT).free < 4e9:
-        raise SetupError(f"There are less than 4 GB free for {FOLDER}: make room. {remedy}")
+        raise SetupError(f"This machine allows no mounts apart from its own: try it as root. {remedy}")
+    if shutil.disk_usage(environment.ROOT).free < 2e9:
+        raise SetupError(f"There are less than 2 GB free for {FOLDER}: make room. {remedy}")
 
 
 def _set_up(log: IO[bytes]) -> None:
-    """Install a small Debian and Blender into `ROOT`."""
-    program, variables = shutil.which("debootstrap"), dict(os.environ)
-    if not program:
-        # It is a script: it runs from where it is unpacked, and nothing is installed on this machine.
-        _run(["apt-get", "update"], log)
-        _run(["apt-get", "download", "debootstrap"], log, cwd=FOLDER)
-        for package in FOLDER.glob("debootstrap*.deb"):
-            _run(["dpkg-deb", "--extract", str(package), str(FOLDER / "debootstrap")], log)
-        program = str(FOLDER / "debootstrap/usr/sbin/debootstrap")
-        variables["DEBOOTSTRAP_DIR"] = str(FOLDER / "debootstrap/usr/share/debootstrap")
-    _run([*NAMESPACE, program, "--variant=minbase", SUITE, str(ROOT), _mirror()], log, env=variables)
-    # How packages are reached from here: a proxy, for one.
-    settings = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
-    reach = [line for line in settings.splitlines() if "proxy" in line.lower()]
-    (ROOT / "etc/apt/apt.conf.d/90host").write_text("\n".join([*reach, ""]), encoding="utf-8")
-    install = ["apt-get", "install", "--yes", "--no-install-recommends"]
-    quick = ["-o", "Dpkg::Options::=--force-unsafe-io"]
-    _run(_inside(ROOT, ["env", "DEBIAN_FRONTEND=noninteractive", *install, *quick, *PACKAGES]), log)
-    _run(_inside(ROOT, ["apt-get", "clean"]), log)
+    """Unpack Blender and all that it needs into `ROOT`; no package's scripts run."""
+    apt = FOLDER / "apt"
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (apt / name).mkdir(parents=True)
+    (apt / "status").touch()
+    (apt / "sources.list").write_text(f"deb {_mirror()} {SUITE} main\n", encoding="utf-8")
+    # How packages are reached and whom apt trusts is as on this machine.
+    settings = {
+        "Dir::State": apt / "state",
+        "Dir::State::status": apt / "status",
+        "Dir::Cache": apt / "cache",
+        "Dir::Etc::SourceList": apt / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "APT::Sandbox::User": "",
+        "APT::Install-Recommends": "false",
+    }
+    command = ["apt-get", "--yes", *(f"-o{name}={value}" for name, value in settings.items())]
+    _run([*command, "update"], log)
+    _run([*command, "--download-only", "install", *PACKAGES, *BASE], log)
+    files = sorted((apt / "cache" / "archives").glob("*.deb"), key=lambda path: not path.name.startswith("base-files_"))
+    unpack = [["dpkg-deb", "--extract", str(file), str(ROOT)] for file in files]
+    # The first has the links that all others are unpacked through, such as /lib.
+    _run(unpack[0], log)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda each: _run(each, log), unpack[1:]))
+    shutil.rmtree(apt)
+    # What Debian chooses among several of a kind when it installs them.
+    chosen = [
+        f"/{folder.relative_to(ROOT)}\n" for name in ("blas", "lapack") for folder in ROOT.glob(f"usr/lib/*/{name}")
+    ]
+    (ROOT / "etc/ld.so.conf.d/chosen.conf").write_text("".join(chosen), encoding="utf-8")
+    _run(_inside(ROOT, ["ldconfig"]), log)
 
 
 def _mirror() -> str:
@@ -216,9 +234,9 @@ def _inside(root: Path, command: list[str], *shared: tuple[Path, str]) -> list[s
     return [*NAMESPACE, "sh", "-c", ENTER, "enter", str(root), *mounts, "--", *command]
 
 
-def _run(command: list[str], log: IO[bytes], cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+def _run(command: list[str], log: IO[bytes]) -> None:
     try:
-        code = subprocess.run(command, stdout=log, stderr=log, cwd=cwd, env=env, timeout=LONGEST).returncode
+        code = subprocess.run(command, stdout=log, stderr=log, timeout=LONGEST).returncode
         reason = f"exit code {code}"
     except subprocess.TimeoutExpired:
         code, reason = 1, f"not within {LONGEST} s"
