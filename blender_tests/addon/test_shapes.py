@@ -20,6 +20,7 @@ from dist_addon import api, cli, live, prior_files
 from dist_addon.operators import running
 from dist_addon.scene import axes as scene_axes
 from dist_addon.scene import result as scene_result
+from dist_addon.scene.placement import read_placement
 from dist_addon.worker.dist_engine.code_space import CodeSpace
 from dist_addon.worker.dist_engine.protocol import RequestError
 
@@ -393,6 +394,40 @@ def test_a_script_gives_an_object_another_code(shapes, tmp_path):
     with pytest.raises(RequestError, match="no shapes of codes"):
         (tmp_path / "job" / "request.json").write_text('{"version": 1, "task": "render"}')
         api.import_shapes(tmp_path / "job")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_what_was_applied_to_a_shape_stays(shapes, scene, edited):
+    thing, other = shapes
+    scene.view_layers[0].objects.active = thing
+    thing.rotation_euler, thing.scale = (0.3, -0.2, 1.1), (2.5, 2.5, 2.5)
+    before = points(thing)
+    place = read_placement(thing, prior_files.find_prior("table"), api.evaluate(scene))
+    with bpy.context.temp_override(selected_editable_objects=[thing], object=thing, active_object=thing):
+        assert bpy.ops.object.transform_apply(location=True, rotation=True, scale=True) == {"FINISHED"}
+    np.testing.assert_allclose(points(thing), before, atol=1e-5)
+    if edited:
+        thing.data.vertices[0].co.x += 1
+    now = read_placement(thing, prior_files.find_prior("table"), api.evaluate(scene))
+    if edited:
+        # It was no Apply alone: the shape is taken as it was made.
+        assert now.scale == pytest.approx(place.scale / 2.5)
+        return
+    assert now.scale == pytest.approx(place.scale, rel=1e-4)
+    np.testing.assert_allclose(now.rotation, place.rotation, atol=1e-4)
+    np.testing.assert_allclose(now.translation, place.translation, atol=1e-4)
+    # A mesh that is made anew stands there, too, again and again; and the sliders leave no other trace.
+    code = list(thing["dist_code"])
+    for wanted in (list(other["dist_code"]), code):
+        api.reshape(thing, wanted)
+    after = points(thing)
+    for corner in ("min", "max"):
+        np.testing.assert_allclose(getattr(after, corner)(0), getattr(before, corner)(0), atol=0.01)
+    again = read_placement(thing, prior_files.find_prior("table"), api.evaluate(scene))
+    assert again.scale == pytest.approx(place.scale, rel=1e-4)
+    normals = np.array([normal.vector for normal in thing.data.vertex_normals])
+    directions = np.array([vertex.normal for vertex in thing.data.vertices])
+    assert ((normals * directions).sum(axis=1) > 0).mean() > 0.99
 
 
 def test_a_slider_in_background_mode_waits(shapes, scene):

@@ -43,6 +43,8 @@ def read_placement(where: bpy.types.Object | Matrix | None, prior: Prior, depsgr
             raise RequestError(f"The placement must be a 4x4 matrix or an object: {error}") from error
     if scene_result.is_result(where):
         matrix = np.array(where.evaluated_get(depsgraph).matrix_world, dtype=np.float64)
+        if isinstance(where.data, bpy.types.Mesh):
+            matrix = matrix @ scene_result.applied(where.data)
         return _similarity(matrix, float(where[scene_result.SCALE]), f"The object “{where.name}”")
     bounds = scene_bounds.read_bounds(where, depsgraph)
     return Placement(float(np.linalg.norm(bounds.half_size)) / prior.radius, bounds.rotation, bounds.center)

@@ -18,6 +18,10 @@ COLLECTION = "DIST Reconstructions"
 # many of the object's units the prior's unit is long, and how fine its mesh is to be. A mesh has `CODE` and
 # `RESOLUTION`, too: those that it was made with.
 CODE, PRIOR, SCALE, RESOLUTION = "dist_code", "dist_prior", "dist_scale", "dist_resolution"
+# Of a mesh: how many vertices it was made with, and where, in the object's frame as it was then, some of them were, so
+# that it shows where Object > Apply has brought them since.
+MADE = "dist_made"
+MARKS = 12
 # The code that the object had before `set_code` first changed it.
 FIRST_CODE = "dist_first_code"
 # A mesh's attribute: how sure the surface is, in Blender units; and from sure to unsure in linear colours (viridis).
@@ -155,6 +159,28 @@ def is_behind(thing: bpy.types.Object) -> bool:
     return known and not is_current(thing, resolution(thing))
 
 
+def applied(mesh: bpy.types.Mesh) -> np.ndarray:
+    """Return what Object > Apply did to a result's mesh: (4, 4), from where its vertices were made to where they are.
+
+    The identity where nothing was applied, and where it cannot be told: the mesh was edited, or made by an earlier
+    version.
+    """
+    made = np.array(mesh.get(MADE, []), dtype=np.float64)
+    if len(made) < 13 or int(made[0]) != len(mesh.vertices):
+        return np.eye(4)
+    before = np.column_stack([made[1:].reshape(-1, 3), np.ones(len(made[1:]) // 3)])
+    now = np.array([mesh.vertices[int(index)].co for index in _marks(len(mesh.vertices))], dtype=np.float64)
+    solution, _, rank, _ = np.linalg.lstsq(before, now, rcond=None)
+    off = np.abs(before @ solution - now).max()
+    if rank < 4 or off > 1e-4 * np.ptp(now, axis=0).max():
+        return np.eye(4)
+    return np.vstack([solution.T, [0, 0, 0, 1]])
+
+
+def _marks(count: int) -> np.ndarray:
+    return np.linspace(0, count - 1, min(MARKS, count)).astype(int)
+
+
 def replace_mesh(thing: bpy.types.Object, result: Result) -> None:
     """Put a result's geometry into an object; its name, place, materials and modifiers stay, and so do other objects.
 
@@ -170,11 +196,14 @@ def replace_mesh(thing: bpy.types.Object, result: Result) -> None:
     if thing.data.users - thing.data.use_fake_user > 1:
         thing.data = thing.data.copy()
     mesh: Any = thing.data
+    moved = applied(mesh)
     mesh.clear_geometry()
     # Its colours are gone with the vertices.
     for index in reversed([i for i, material in enumerate(mesh.materials) if material and material.get(PAINTED)]):
         mesh.materials.pop(index=index)
     fill_mesh(mesh, result)
+    if not np.allclose(moved, np.eye(4), atol=1e-5):
+        mesh.transform(Matrix(moved.tolist()))
 
 
 def matrix(result: Result) -> Matrix:
@@ -225,6 +254,7 @@ def fill_mesh(mesh: bpy.types.Mesh, result: Result) -> None:
         if result.colours is not None:
             _paint(mesh, np.asarray(result.colours))
     mesh.update()
+    mesh[MADE] = [float(len(vertices)), *vertices[_marks(len(vertices))].astype(float).ravel()]
     for key, name in ((CODE, "code"), (RESOLUTION, "resolution")):
         if name in result.report:
             _set_property(mesh, key, result.report[name])
