@@ -1,7 +1,8 @@
 """Runs in Blender's window: tells in a file, again and again, what there is. It changes nothing and presses nothing.
 
-Each line of ``ticks.txt`` is a tick of a 20 ms timer: when it came (seconds since 1970), how long after the last, and
-how much of that the add-on's Python was at work in Blender's main thread, to some milliseconds. In the lines of
+Each line of ``ticks.txt`` is a tick of a 20 ms timer: when it came (seconds since 1970), how long after the last, how
+much of that the add-on's Python was at work in Blender's main thread, to some milliseconds, and how many regions of the
+viewport Blender has drawn, which takes a good part of a second each without a graphics card. In the lines of
 ``slow.txt`` is what it was at where that took long.
 """
 
@@ -27,6 +28,8 @@ slow = []
 copied = []
 # Seconds since the last tick in which the add-on was at work, by the lines of its code.
 work = collections.Counter()
+# Regions drawn since the last tick.
+drawn = 0
 
 
 def sample():
@@ -49,11 +52,21 @@ def sample():
 threading.Thread(target=sample, daemon=True).start()
 
 
+def draw():
+    global drawn
+    drawn += 1
+
+
+for region in ("WINDOW", "UI"):
+    bpy.types.SpaceView3D.draw_handler_add(draw, (), region, "POST_PIXEL")
+
+
 def tick():
-    global ended, written
+    global ended, written, drawn
     now = time.perf_counter()
     busy = sum(work.values())
-    ticks.append(f"{time.time():.4f} {now - ended:.4f} {busy:.4f}\n")
+    ticks.append(f"{time.time():.4f} {now - ended:.4f} {busy:.4f} {drawn}\n")
+    drawn = 0
     if busy > 0.05:
         slow.append(f"{time.time():.2f} " + "; ".join(f"{t:.3f} {line}" for line, t in work.most_common(6)) + "\n")
     work.clear()

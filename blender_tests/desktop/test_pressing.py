@@ -40,12 +40,17 @@ def changed(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def summary(ticks: np.ndarray) -> str:
-    """How long between ticks, and for how long of that the add-on's Python was at work."""
+    """How long between ticks, also those between which nothing was drawn, and how long the add-on's Python worked."""
     words = []
-    for what, seconds in (("gaps", ticks[:, 1]), ("of them the add-on's", ticks[:, 2])):
+    for what, seconds in (("gaps", ticks[:, 1]), ("undrawn", undrawn(ticks)), ("the add-on's Python", ticks[:, 2])):
         at = np.quantile(seconds, [0.5, 0.99, 0.999, 1.0]) * 1000
         words.append("{}: median {:.0f}, 99 % {:.0f}, 99.9 % {:.0f}, longest {:.0f} ms".format(what, *at))
     return f"{len(ticks)} ticks; {'; '.join(words)}"
+
+
+def undrawn(ticks: np.ndarray) -> np.ndarray:
+    """The gaps between ticks in which Blender drew nothing."""
+    return ticks[ticks[:, 3] == 0, 1]
 
 
 def orange(window: Window) -> int:
@@ -90,8 +95,8 @@ def test_cameras_to_a_mesh_and_back(open_file: OpenFile):
         print(f"\nFrom the click to a first preview: {previewed:.1f} s, to the mesh: {took:.1f} s")
         busy = window.ticks(pressed, time.time())
         print(f"Without a job, {summary(idle)}\nWith one, {summary(busy)}")
-        # Of two free cores, 15 s and 0.1 s are the aim.
-        assert previewed < 90 and np.quantile(busy[:, 2], 0.999) < 0.2
+        # Of two free cores, 15 s and 0.1 s are the aim. How long Blender draws for, in software, is not the add-on's.
+        assert previewed < 90 and np.quantile(busy[:, 2], 0.999) < 0.2 and np.quantile(undrawn(busy), 0.99) < 0.1
 
         window.key("ctrl+z")
         window.wait(lambda: not shapes(window), 20, "undo")

@@ -184,8 +184,8 @@ class Window:
         return began
 
     def ticks(self, since: float, until: float) -> np.ndarray:
-        """Rows of a 20 ms timer in the window within a span of time, (N, 3), as `observer` tells them."""
-        ticks = np.loadtxt(self.folder / "ticks.txt").reshape(-1, 3)
+        """Rows of a 20 ms timer in the window within a span of time, (N, 4), as `observer` tells them."""
+        ticks = np.loadtxt(self.folder / "ticks.txt").reshape(-1, 4)
         return ticks[(ticks[:, 0] > since) & (ticks[:, 0] < until)]
 
     def workers(self) -> list[int]:
