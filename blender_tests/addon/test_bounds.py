@@ -96,6 +96,7 @@ def test_a_ball_is_held_tightly(scene, take, count, slack):
     assert time.monotonic() - began < 3
     empty = scene.dist.bounds
     assert empty.name == "DIST Bounds" and empty.empty_display_type == "CUBE"
+    assert bpy.context.view_layer.objects.active == empty and bpy.context.selected_objects == [empty]
     check(read(empty), (0.5, 0.5, 0.5), slack)
 
 
@@ -130,6 +131,20 @@ def test_a_chosen_empty_keeps_its_turn(scene, take):
     scene.dist.bounds = None
     bpy.ops.dist.make_bounds()
     assert read(scene.dist.bounds).half_size[1] > 0.5
+
+
+def test_a_deleted_empty_is_replaced(scene, take):
+    take(sphere())
+    bpy.ops.dist.make_bounds()
+    deleted = scene.dist.bounds
+    scene.collection.objects.unlink(deleted)
+    # Its property still has it.
+    assert scene.dist.bounds == deleted
+    with pytest.raises(RuntimeError, match=r"“DIST Bounds”, chosen as bounds, is not in the scene.*deleted"):
+        bpy.ops.dist.reconstruct()
+    assert bpy.ops.dist.make_bounds() == {"FINISHED"}
+    assert scene.dist.bounds != deleted and scene.dist.bounds in list(scene.objects)
+    check(read(scene.dist.bounds), (0.5, 0.5, 0.5), 0.1)
 
 
 def test_one_wrong_mask_among_many_cuts_nothing_off(scene, take):

@@ -161,6 +161,12 @@ def gather(
     if quality not in QUALITIES:
         raise RequestError(f"There is no quality “{quality}”: choose one of {', '.join(QUALITIES)}.")
     scene = common.or_current(scene)
+    for what, thing in (("bounds", bounds), ("points", points), ("the shape to start from", start)):
+        if isinstance(thing, bpy.types.Object) and not _is_in(scene, thing):
+            raise RequestError(
+                f"“{thing.name}”, chosen as {what}, is not in the scene “{scene.name}”; perhaps it was deleted: choose "
+                "another, or none."
+            )
     depsgraph = common.evaluate(scene)
     shots = [] if cameras is None and points is not None else list_shots(cameras, frames, pictures)
     file = find_prior(prior)
@@ -337,6 +343,11 @@ def import_result(folder: str | os.PathLike[str], scene: bpy.types.Scene | None 
     return _import(Path(folder), scene).object
 
 
+def _is_in(scene: bpy.types.Scene, thing: bpy.types.Object) -> bool:
+    """Whether an object is in a scene: a property still has it when it was deleted."""
+    return any(found == thing for found in scene.objects)
+
+
 @dataclass(frozen=True)
 class MadeBounds:
     """What `make_bounds` made.
@@ -370,7 +381,7 @@ def make_bounds(
     cameras, frames, pictures, masks, scene
         See `gather`. Of many views, some are looked at.
     empty : Object, optional
-        Its rotation stays. A new one by default, upright.
+        Its rotation stays. By default, and where it was deleted, a new one, upright.
 
     Raises
     ------
@@ -380,8 +391,8 @@ def make_bounds(
     scene = common.or_current(scene)
     depsgraph = common.evaluate(scene)
     found = scene_cameras.list_cameras(cameras)
-    if empty is None:
-        rotation = np.eye(3)
+    if empty is None or not _is_in(scene, empty):
+        empty, rotation = None, np.eye(3)
     else:
         turn = empty.evaluated_get(depsgraph).matrix_world.to_quaternion()
         rotation = np.array(turn.to_matrix(), dtype=np.float64)

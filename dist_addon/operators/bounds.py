@@ -8,6 +8,7 @@ import bpy
 
 from .. import api, properties
 from ..worker.dist_engine.protocol import RequestError
+from .result import choose
 
 
 class DIST_OT_make_bounds(bpy.types.Operator):
@@ -36,6 +37,10 @@ class DIST_OT_make_bounds(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         settings.bounds = made.object
+        # Ready to be turned. A new one is not in the view layer before this.
+        context.view_layer.update()
+        if made.object.name in context.view_layer.objects:
+            choose(context, [made.object])
         if made.problem:
             self.report({"WARNING"}, f"The bounds are only where the cameras look: {made.problem}")
         return {"FINISHED"}
