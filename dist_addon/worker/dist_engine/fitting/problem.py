@@ -36,7 +36,7 @@ BESIDE_SIGHT, FACING = 0.01, (0.7, 0.3)
 # radius). Before a known thing, only this share of it, since f is no exact distance and a camera must be content with
 # the truth; and beside the mask neither nearer nor farther, which draws the outline to its edge from both sides. While
 # the shape is sought, that would draw wrong parts to the edge.
-FARTHEST, SLACK = 0.1, 0.7
+FARTHEST, SLACK = 0.1, 0.4
 # How much the spread of the training codes holds the code: as so many rays that are one unit wrong, of each ray.
 PRIOR_WEIGHT = 0.005
 # How much cameras are held where they were: as the code is, for each of their unknowns. Without it, all of them could
