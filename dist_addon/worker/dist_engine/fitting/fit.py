@@ -32,8 +32,10 @@ START_STEPS = 8
 # A camera before a known shape is also tried turned by so much (radians) about the object: a fit finds back from less.
 TURN, TURN_STEPS, TURN_RAYS = 0.25, 6, 400
 # Share of the rays that each stage uses, and of the steps that it may take, and the level of the pictures' colours.
-STAGES = ((0.25, 0.5, 1), (1.0, 0.5, 0))
+STAGES = ((0.25, 0.5, None), (1.0, 0.5, None))
 COLOUR_STAGES = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
+# Where every view has a mask, colours come last: what they say of a shape that is still wrong misleads.
+MASKED_COLOUR_STAGES = (*STAGES, (1.0, 0.2, 0))
 Look = Callable[[Tensor, Similarity], bool]
 SOLVERS = {"lm": levenberg_marquardt.minimise, "adam": adam.minimise}
 
@@ -94,7 +96,8 @@ def fit(
     problem = Problem(prior, unknowns, len(request.views), counter, noise)
     minimise = SOLVERS[settings.solver]
     rays = max(settings.rays, RAYS_A_CAMERA * len(request.views) * unknowns.cameras)
-    stages = STAGES if observations.pictures is None else COLOUR_STAGES
+    stages = STAGES if observations.pictures is None else MASKED_COLOUR_STAGES
+    stages = COLOUR_STAGES if observations.colours_lead else stages
     checkpoint = folder / "checkpoint.safetensors"
     stage, state = _resume(checkpoint, observations.masks.device) if checkpoint.exists() else (0, None)
     places = start_places(request, prior, observations) if state is None else [state.place]
@@ -145,7 +148,8 @@ def _best_start(
     codes = problem.prior.codes
     look(codes[(codes - problem.prior.mean).square().sum(1).argmin()], places[0])
     states = start_states(problem, observations, places, count)
-    evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]), -1)
+    level = -1 if observations.colours_lead else None
+    evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]), level)
     ends: list[tuple[State, float]] = []
     for number, start in enumerate(states, 1):
         end = (start, 0.0)
@@ -181,8 +185,10 @@ def _turn_cameras(problem: Problem, observations: Observations, state: State, re
     return replace(state, strayed=torch.zeros_like(state.strayed))
 
 
-def _on_rays(problem: Problem, observations: Observations, count: int, level: int = 0) -> Callable[[State], Quadratic]:
-    """The cost over one random set of rays, and colours at a level, as a function of the state."""
+def _on_rays(
+    problem: Problem, observations: Observations, count: int, level: int | None = 0
+) -> Callable[[State], Quadratic]:
+    """The cost over one random set of rays, and colours at a level, if any, as a function of the state."""
     return _on_pick(problem, observations, observations.draw(count, level))
 
 

@@ -186,6 +186,11 @@ class Observations:
         self.generator = generator
         self.pools = self._pools()
 
+    @property
+    def colours_lead(self) -> bool:
+        """Whether there are views that only their colours tell of."""
+        return self.pictures is not None and not bool(self.masked.all())
+
     def look_at(self, places: list[Similarity]) -> None:
         """Match pixels of the pictures, if there are some, that may show a thing at one of the places.
 
@@ -213,21 +218,22 @@ class Observations:
         kinds = {"outline": grown & ~shrunk, "inside": shrunk, "outside": outside}
         return {name: kind.flatten().nonzero()[:, 0] for name, kind in kinds.items()}
 
-    def draw(self, count: int, level: int = 0) -> Pick:
+    def draw(self, count: int, level: int | None = 0) -> Pick:
         """About `count` pixels with masks, spread over the kinds by `SHARES`, and half as many of each other kind.
 
-        Colours are compared at a `level` of the pictures: 0 is the finest, -1 the coarsest.
+        Colours are compared at a `level` of the pictures: 0 is the finest, -1 the coarsest; None leaves them out.
         """
         picks = [self._some(pool, int(SHARES[name] * count)) for name, pool in self.pools.items() if len(pool)]
         points = torch.arange(len(self.points), device=self.points.device)
-        matches = torch.arange(0 if self.matches is None else len(self.matches.views), device=points.device)
+        matched = 0 if self.matches is None or level is None else len(self.matches.views)
+        matches = torch.arange(matched, device=points.device)
         return Pick(
             torch.cat(picks) if picks else points[:0],
             self._few(self.with_depth, count // 2),
             self._few(self.with_normal, count // 2),
             self._few(points, count // 2),
             self._few(matches, count // 2),
-            level % LEVELS,
+            (level or 0) % LEVELS,
         )
 
     def _some(self, pool: Tensor, count: int) -> Tensor:

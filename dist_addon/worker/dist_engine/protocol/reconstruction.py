@@ -72,7 +72,7 @@ class Settings:
     mask_noise: float = 0.7
     depth_noise: float = 0.01
     normal_noise: float = 10.0
-    picture_noise: float = 0.6
+    picture_noise: float = 1.0
     compare_colours: bool = True
     refine_shape: bool = True
     refine_placement: bool = True
