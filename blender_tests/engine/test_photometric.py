@@ -15,6 +15,7 @@ from dist_engine.cameras import Cameras, Similarity, skew
 from dist_engine.fitting.colours import Colours, Pictures, neighbours
 from dist_engine.fitting.fit import fit
 from dist_engine.fitting.observations import Observations
+from dist_engine.fitting.photometric import colour_rows
 from dist_engine.fitting.problem import Problem, Unknowns
 from dist_engine.fitting.stereo import match
 from dist_engine.protocol import Bounds, Placement, Request, RequestError, Settings, View
@@ -136,7 +137,7 @@ def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
         state = problem.moved(start, step)
         rays = state.cameras.rays(own, pixels, state.place)
         colours = Colours(rays, own, seen, partners, pictures, 1, 1.0)
-        return problem._colours(problem.prior.decoder.field(problem.code(state)), state, colours)
+        return colour_rows(problem, problem.prior.decoder.field(problem.code(state)), state, colours)
 
     count = max(part.stop for part in problem.parts.values())
     residual, jacobian = rows(torch.zeros(count, dtype=torch.float64))
@@ -204,7 +205,7 @@ def test_what_a_partner_does_not_see_is_not_compared() -> None:
     mark = 100.0 * torch.arange(400)[:, None].expand(-1, 3)
     partners = ((own + 3) % len(views))[:, None]
     colours = Colours(rays, own, mark, partners, pictures, 1, 1.0)
-    residual, _ = problem._colours(field, state, colours)
+    residual, _ = colour_rows(problem, field, state, colours)
     compared = np.isin(np.arange(400), (residual * -problem.noise.picture / 100).round().numpy())
 
     def first(origin: np.ndarray, ray: np.ndarray, more: float = 0.0) -> float:

@@ -31,11 +31,12 @@ STARTS = 6
 START_STEPS = 8
 # A camera before a known shape is also tried turned by so much (radians) about the object: a fit finds back from less.
 TURN, TURN_STEPS, TURN_RAYS = 0.25, 6, 400
+Stage = tuple[float, float, int | None]
 # Share of the rays that each stage uses, and of the steps that it may take, and the level of the pictures' colours.
-STAGES = ((0.25, 0.5, None), (1.0, 0.5, None))
-COLOUR_STAGES = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
+STAGES: tuple[Stage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None))
+COLOUR_STAGES: tuple[Stage, ...] = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
 # Where every view has a mask, colours come last: what they say of a shape that is still wrong misleads.
-MASKED_COLOUR_STAGES = (*STAGES, (1.0, 0.2, 0))
+MASKED_COLOUR_STAGES: tuple[Stage, ...] = (*STAGES, (1.0, 0.2, 0))
 Look = Callable[[Tensor, Similarity], bool]
 SOLVERS = {"lm": levenberg_marquardt.minimise, "adam": adam.minimise}
 

@@ -22,11 +22,10 @@ from ..prior import Prior
 from ..protocol import Settings
 from ..tracing.march import march
 from ..tracing.rays import Rays
-from .colours import Colours, Pictures
 from .observations import BESIDE, INDEPENDENT, Normals, Outlines, Sample, Sights
+from .photometric import colour_rows
+from .surface import UNIT, at_points, deepest, turned
 
-# A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
-UNIT = 0.05
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
 SIGHT_MARGIN = 3.0
 # The surface faces who sees it: so far before and behind a point that was seen, f is this share of that away from zero,
@@ -47,13 +46,8 @@ ALIKE = 0.01
 # Half the stencil of observed normals. With a fourth of it, sharp edges and the pieces in which a network is linear
 # make so many local minima that fits may end worse than without the normals.
 STENCIL = 0.02
-# A point is seen by another camera if the surface faces it (as a cosine), and nothing is before it by more than this
-# (in the object's radius).
-FACED, COVERED = 0.2, 0.03
 # Standard deviation of the distances that stereo finds, as a share of the object's radius.
 STEREO_NOISE = 0.04
-# Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
-DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 
 
 @dataclass(frozen=True)
@@ -235,7 +229,7 @@ class Problem:
                     yield seen.weight, residual, jacobian, None
         if sample.colours is not None and len(sample.colours.rays):
             channels = 3 * sample.colours.partners.shape[1]
-            yield sample.colours.weight / channels, *self._colours(field, state, sample.colours), None
+            yield sample.colours.weight / channels, *colour_rows(self, field, state, sample.colours), None
         if sample.matches is not None and len(sample.matches.rays):
             met, _ = self._meet(field, sample.matches, STEREO_NOISE)
             yield sample.matches.weight, *self._depth(field, state, sample.matches, met, STEREO_NOISE), None
@@ -317,7 +311,7 @@ class Problem:
         at = at_points(field, points)
         slope = (at.d_point * rays.directions).sum(1, keepdim=True)
         slide = -torch.where(slope < -GRAZING, 1 / slope.clamp(max=-GRAZING), 0.0)
-        slide = slide * self._columns(state, at, points, views, points, points)
+        slide = slide * self.columns(state, at, points, views, points, points)
         slopes, changes = torch.zeros_like(points), points.new_zeros(*points.shape, slide.shape[1])
         for axis in range(3):
             for step in (STENCIL, -STENCIL):
@@ -325,7 +319,7 @@ class Problem:
                 there = at_points(field, end)
                 along = (there.d_point * rays.directions).sum(1, keepdim=True)
                 slopes[:, axis] += there.value / (2 * step)
-                changes[:, axis] += (self._columns(state, there, end, views, points, points) + along * slide) / (
+                changes[:, axis] += (self.columns(state, there, end, views, points, points) + along * slide) / (
                     2 * step
                 )
         length = slopes.norm(dim=1).clamp(min=1e-6)[:, None]
@@ -357,59 +351,6 @@ class Problem:
             wanted = torch.full_like(met, -step * FACING[0])
             yield self._rows(field, state, seen.rays, seen.views, met, wanted, noise, step)
 
-    def _colours(self, field: Field, state: State, colours: Colours) -> tuple[Tensor, Tensor]:
-        """Rows for colours, three for each ray and partner: what a ray meets looks the same to who sees it, too.
-
-        The point moves along its ray as the surface does (implicit function theorem): ``dt = -df / (grad f . v)``.
-        What is missed or hidden has no rows: if it had some, of a cost of their own, steps that uncover more would be
-        refused.
-        """
-        cameras, place, count = state.cameras, state.place, colours.partners.shape[1]
-        trace = march(field, colours.rays, 0.2 * colours.rays.threshold(), relaxation=1.0)
-        hits = trace.hit.nonzero()[:, 0]
-        rays = colours.rays[hits]
-        at = field.jacobian(rays.at(trace.distance[hits]), "gradient")
-        slope, length = (at.d_point * rays.directions).sum(1), at.d_point.norm(dim=1)
-        # A trace ends a little before the surface: a last step, Newton's.
-        points = rays.at(trace.distance[hits] - at.value / slope.clamp(max=-GRAZING))
-
-        # Pairs of a hit and a partner that sees it.
-        own = (slope < -GRAZING * length).nonzero()[:, 0].repeat_interleave(count)
-        other = colours.partners[hits[own[::count]]].flatten()
-        there = cameras.to_camera(other, place.to_world(points[own]))
-        pixels, shown = _project(cameras, other, there, colours.pictures)
-        back = cameras.rays(other, pixels, place)
-        reach = torch.minimum(back.far, there.norm(dim=1) / place.scale - COVERED)
-        hidden = march(field, replace(back, far=reach), back.threshold(), relaxation=1.0).hit
-        seen = shown & ~hidden & (-(at.d_point[own] * back.directions).sum(1) > FACED * length[own])
-        own, other, there, pixels = own[seen], other[seen], there[seen], pixels[seen]
-
-        views, ahead = colours.views[hits[own]], rays.directions[own]
-        value, change = colours.pictures.at(colours.level, other, pixels)
-        K = cameras.K[other]
-        # How colours change with the point: in the partner's axes, and in the object's.
-        change = change @ ((K[:, :2] - pixels[:, :, None] * K[:, 2:]) / there[:, 2:, None])
-        in_object = place.scale * change @ cameras.rotation[other] @ place.rotation
-        along = (in_object @ ahead[:, :, None])[..., 0] / -slope[own, None]
-        kept, points = Jacobian(at.value[own], at.d_point[own], at.d_code[own]), points[own]
-        columns = along[:, :, None] * self._columns(state, kept, points, views, points, points)[:, None]
-        # And where cameras are unknown, the ray itself moves, and the partner sees the point elsewhere.
-        if self.unknowns.cameras:
-            poses = columns[:, :, self.parts["cameras"]].unflatten(2, (-1, 6))
-            rows = torch.arange(len(own), device=own.device)
-            for channel in range(3):
-                turned = _turned(replace(kept, d_point=in_object[:, channel]), points)
-                poses[rows, channel, views] += turned
-                poses[rows, channel, other] -= turned
-        if self.unknowns.focal:
-            flat = points.new_tensor([1, 1, 0])
-            aside = flat * cameras.to_camera(views, place.to_world(points))
-            drawn = torch.einsum("nji,nj->ni", cameras.rotation[views], aside) @ place.rotation / place.scale
-            slid = change @ (flat * there)[:, :, None] - in_object @ drawn[:, :, None]
-            columns[:, :, self.parts["focal"]] += slid * UNIT
-        difference = (value - colours.seen[hits[own]]).flatten()
-        return difference / self.noise.picture, columns.flatten(0, 1) / self.noise.picture
-
     def _rows(
         self,
         field: Field,
@@ -428,10 +369,10 @@ class Problem:
         """
         ahead = deeper / rays.cosine
         points, at = rays.at(distance + ahead), at_fixed(field, rays, distance + ahead)
-        columns = self._columns(state, at, points, views, rays.at(distance), points)
+        columns = self.columns(state, at, points, views, rays.at(distance), points)
         return (at.value - wanted) / noise, columns / noise[:, None]
 
-    def _columns(
+    def columns(
         self, state: State, at: Jacobian, points: Tensor, views: Tensor, fixed: Tensor, through: Tensor
     ) -> Tensor:
         """Derivatives (M, n) of f at points (M, 3) before their cameras: to all that is unknown.
@@ -442,7 +383,7 @@ class Problem:
         columns = self._object_columns(at, points, fixed)
         if self.unknowns.cameras:
             own = points.new_zeros(len(points), len(state.cameras.K), 6)
-            own[torch.arange(len(points), device=points.device), views] = _turned(at, points)
+            own[torch.arange(len(points), device=points.device), views] = turned(at, points)
             columns.append(own.flatten(1))
         if self.unknowns.focal:
             # At a fixed depth, a longer focal length draws a pixel's point towards the camera's axis.
@@ -461,24 +402,8 @@ class Problem:
         if self.unknowns.shape:
             columns.append(at.d_code @ self.spread)
         if self.unknowns.place:
-            columns += [-(at.d_point * fixed).sum(1, keepdim=True) * UNIT, _turned(at, points)]
+            columns += [-(at.d_point * fixed).sum(1, keepdim=True) * UNIT, turned(at, points)]
         return columns
-
-
-def _project(cameras: Cameras, views: Tensor, there: Tensor, pictures: Pictures) -> tuple[Tensor, Tensor]:
-    """Pixels (N, 2) of places (N, 3) in the cameras' axes, and whether (N,) the pictures show them."""
-    depth = there[:, 2:].clamp(min=1e-6)
-    pixels = (cameras.K[views] @ (there / depth)[:, :, None])[:, :2, 0]
-    return pixels, (there[:, 2] > 1e-6) & pictures.inside(pixels)
-
-
-def _turned(at: Jacobian, points: Tensor) -> Tensor:
-    """Derivatives (M, 6) to the object's rotation and translation, in units of `UNIT`.
-
-    Moving the object by (rotation, translation) moves a fixed point p of the world, as the object sees it, by (p x w,
-    -t); by the logarithm of its scale, by -p.
-    """
-    return torch.cat([torch.linalg.cross(at.d_point, points), -at.d_point], 1) * UNIT
 
 
 def over_views(costs: Tensor, views: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -491,29 +416,3 @@ def over_views(costs: Tensor, views: Tensor, counts: Tensor) -> tuple[Tensor, Te
     roots = (means + ALIKE).sqrt()
     middle = (counts * roots).sum() / counts.sum()
     return counts.sum() * (middle**2 - ALIKE), (middle / roots)[views]
-
-
-def at_points(field: Field, points: Tensor) -> Jacobian:
-    """Value and derivatives of f at points (M, 3); outside the unit sphere, its value on it and the way to it."""
-    length = points.norm(dim=1, keepdim=True)
-    outward = points / length.clamp(min=1)
-    inner = field.jacobian(outward, "gradient")
-    along = (inner.d_point * outward).sum(1, keepdim=True)
-    sphere = (inner.d_point - along * outward) / length + outward
-    return Jacobian(
-        inner.value + (length - 1).clamp(min=0)[:, 0],
-        torch.where(length > 1, sphere, inner.d_point),
-        inner.d_code,
-    )
-
-
-def deepest(field: Field, rays: Rays, distance: Tensor, last: Tensor) -> Tensor:
-    """Where (N,) rays that hit at `distance` (N,) are deepest inside, on a few samples from the hit to `last` (N,)."""
-    if len(rays) == 0:
-        return distance
-    # Denser at first, for parts that are thin.
-    ahead = DEEPEST_REACH * torch.linspace(0, 1, DEEPEST_SAMPLES, device=distance.device).square()
-    samples = torch.minimum(distance[:, None] + ahead, last[:, None])
-    points = rays.origins[:, None] + samples[..., None] * rays.directions[:, None]
-    values = field(points.reshape(-1, 3), "inside").reshape(samples.shape)
-    return samples.gather(1, values.argmin(1, keepdim=True))[:, 0]

@@ -1,0 +1,49 @@
+"""Points of a surface as a fit asks about them: f and its derivatives there, and to the object's place."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..decoder import Field, Jacobian
+from ..tracing.rays import Rays
+
+# A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
+UNIT = 0.05
+# Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
+DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
+
+
+def turned(at: Jacobian, points: Tensor) -> Tensor:
+    """Derivatives (M, 6) to the object's rotation and translation, in units of `UNIT`.
+
+    Moving the object by (rotation, translation) moves a fixed point p of the world, as the object sees it, by (p x w,
+    -t); by the logarithm of its scale, by -p.
+    """
+    return torch.cat([torch.linalg.cross(at.d_point, points), -at.d_point], 1) * UNIT
+
+
+def at_points(field: Field, points: Tensor) -> Jacobian:
+    """Value and derivatives of f at points (M, 3); outside the unit sphere, its value on it and the way to it."""
+    length = points.norm(dim=1, keepdim=True)
+    outward = points / length.clamp(min=1)
+    inner = field.jacobian(outward, "gradient")
+    along = (inner.d_point * outward).sum(1, keepdim=True)
+    sphere = (inner.d_point - along * outward) / length + outward
+    return Jacobian(
+        inner.value + (length - 1).clamp(min=0)[:, 0],
+        torch.where(length > 1, sphere, inner.d_point),
+        inner.d_code,
+    )
+
+
+def deepest(field: Field, rays: Rays, distance: Tensor, last: Tensor) -> Tensor:
+    """Where (N,) rays that hit at `distance` (N,) are deepest inside, on a few samples from the hit to `last` (N,)."""
+    if len(rays) == 0:
+        return distance
+    # Denser at first, for parts that are thin.
+    ahead = DEEPEST_REACH * torch.linspace(0, 1, DEEPEST_SAMPLES, device=distance.device).square()
+    samples = torch.minimum(distance[:, None] + ahead, last[:, None])
+    points = rays.origins[:, None] + samples[..., None] * rays.directions[:, None]
+    values = field(points.reshape(-1, 3), "inside").reshape(samples.shape)
+    return samples.gather(1, values.argmin(1, keepdim=True))[:, 0]
