@@ -31,6 +31,8 @@ STARTS = 6
 START_STEPS = 8
 # A camera before a known shape is also tried turned by so much (radians) about the object: a fit finds back from less.
 TURN, TURN_STEPS, TURN_RAYS = 0.25, 6, 400
+# The best few of them go on for so many steps before one is chosen.
+FINALISTS, FINAL_STEPS = 4, 15
 Stage = tuple[float, float, int | None]
 # Share of the rays that each stage uses, and of the steps that it may take, and the level of the pictures' colours.
 STAGES: tuple[Stage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None))
@@ -172,17 +174,20 @@ def _turn_cameras(problem: Problem, observations: Observations, state: State, re
     for view in range(count):
         reporter.progress("start", view, count, None, None)
         pick = observations.draw(count * TURN_RAYS).of_view(view, observations)
+        evaluate = _on_pick(problem, observations, pick)
         ends: list[tuple[State, float]] = []
         for turn in turns.to(state.strayed):
             steps = state.strayed.new_zeros(count, 6)
             steps[view, :3] = turn
             cameras = state.cameras.as_if_moved(state.place, steps, steps.new_zeros(()))
             start = replace(state, cameras=cameras)
-            *_, end = levenberg_marquardt.minimise(
-                problem.moved, start, _on_pick(problem, observations, pick), TURN_STEPS
-            )
+            *_, end = levenberg_marquardt.minimise(problem.moved, start, evaluate, TURN_STEPS)
             ends.append(end)
-        state = min(ends, key=lambda end: end[1])[0]
+        finals: list[tuple[State, float]] = []
+        for start, _ in sorted(ends, key=lambda end: end[1])[:FINALISTS]:
+            *_, end = levenberg_marquardt.minimise(problem.moved, start, evaluate, FINAL_STEPS)
+            finals.append(end)
+        state = min(finals, key=lambda end: end[1])[0]
     return replace(state, strayed=torch.zeros_like(state.strayed))
 
 
