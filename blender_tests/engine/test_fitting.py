@@ -24,7 +24,7 @@ from dist_engine.fitting.observations import (
     Sights,
     _with_tangents,
 )
-from dist_engine.fitting.problem import Problem, Quadratic, State, Unknowns, over_views
+from dist_engine.fitting.problem import EXACT, Problem, Quadratic, State, Unknowns, over_views
 from dist_engine.fitting.start import start_places, start_states
 from dist_engine.prior import Prior
 from dist_engine.protocol import Request, RequestError, View
@@ -300,8 +300,10 @@ def test_nothing_may_be_before_a_point_that_is_seen() -> None:
     rays = cameras.rays(views, (there @ cameras.K[0].T)[:, :2] / there[:, 2:], identity)
     # What lies on the surface is seen; what lies far behind it is not, and the way there leads through the inside.
     seen_there, behind = (Sights(rays, views, there.norm(dim=1) + far, 1.0) for far in (0.0, 0.5))
-    met, stopped = problem._meet(field, seen_there, problem.noise.depth)
-    assert (met - seen_there.distance).abs().median() < 5e-3 and stopped.isnan().all()
+    met, stopped = problem._meet(field, seen_there, 2 * EXACT)
+    assert 0 < (met - seen_there.distance).abs().median() < 5e-3 and stopped.isnan().all()
+    met, stopped = problem._meet(field, seen_there, EXACT)
+    assert torch.equal(met, seen_there.distance) and stopped.isnan().all()
     met, stopped = problem._meet(field, behind, problem.noise.depth)
     rows, jacobian = problem._clear(field, state, behind, stopped)
     # All but a ray that grazes an edge.

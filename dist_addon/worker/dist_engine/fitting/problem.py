@@ -28,6 +28,9 @@ from .surface import UNIT, at_points, deepest, turned
 
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
 SIGHT_MARGIN = 3.0
+# Depths of up to this deviation (in the object's radius) thicken nothing. f at the points that were seen is smoother
+# then than where rays meet the surface, and aeroplanes' wings are found more surely.
+EXACT = 0.01
 # The surface faces who sees it: so far before and behind a point that was seen, f is this share of that away from zero,
 # give or take the second, as the cosine of the angle between ray and normal has it.
 BESIDE_SIGHT, FACING = 0.01, (0.7, 0.3)
@@ -279,10 +282,12 @@ class Problem:
     def _meet(self, field: Field, seen: Sights, noise: float) -> tuple[Tensor, Tensor]:
         """Where (M,) rays meet the surface, if that is about where it was seen, else where it was seen.
 
-        And how far (M,) they get where they are stopped before that, NaN elsewhere.
+        And how far (M,) they get where they are stopped before that, NaN elsewhere. What is seen exactly is taken at
+        its word.
         """
         margin = SIGHT_MARGIN * noise
-        rays = replace(seen.rays, far=torch.minimum(seen.rays.far, seen.distance + margin))
+        behind = margin if noise > EXACT else -margin
+        rays = replace(seen.rays, far=torch.minimum(seen.rays.far, seen.distance + behind))
         trace = march(field, rays, 0.2 * rays.threshold(), relaxation=1.0)
         early = trace.distance < seen.distance - margin
         met = torch.where(trace.hit & ~early, trace.distance, seen.distance)
