@@ -20,7 +20,7 @@ import torch
 from dist_engine import evaluation
 from dist_engine.decoder import Field
 from dist_engine.fitting.levenberg_marquardt import minimise
-from dist_engine.fitting.problem import Quadratic
+from dist_engine.fitting.model import Quadratic
 from dist_engine.meshing import extract_mesh
 from dist_engine.prior import Prior
 from dist_engine.training.auto_decoder import taught

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from dist_engine.fitting import adam, levenberg_marquardt
+from dist_engine.fitting.model import Quadratic
 from dist_engine.fitting.observations import Observations
-from dist_engine.fitting.problem import Problem, Quadratic, State, Unknowns
+from dist_engine.fitting.problem import Problem, State, Unknowns
 from dist_engine.fitting.start import start_places, start_states
 from dist_engine.prior import Prior
 

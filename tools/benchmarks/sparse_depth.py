@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.levenberg_marquardt import minimise
+from dist_engine.fitting.model import Quadratic
 from dist_engine.fitting.observations import INDEPENDENT
-from dist_engine.fitting.problem import Quadratic
 from dist_engine.prior import Prior
 from torch import Tensor
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 JUDGED_RAYS, JUDGED_VERTICES = 60_000, 20_000
 # A view disagrees with the others where its overlap is below the median by so much, and by so many usual deviations.
-WORSE, DEVIATIONS = 0.05, 5.0
+WORSE, DEVIATIONS = 0.1, 5.0
 
 
 def reconstruct(folder: Path, reporter: Reporter) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .problem import Quadratic
+from .model import Quadratic
 
 State = TypeVar("State")
 

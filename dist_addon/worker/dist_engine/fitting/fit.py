@@ -18,8 +18,9 @@ from ..cameras import Cameras, Similarity
 from ..prior import Prior
 from ..protocol import Request
 from . import adam, levenberg_marquardt
+from .model import Quadratic
 from .observations import Observations, Pick
-from .problem import Noise, Problem, Quadratic, State, Unknowns
+from .problem import Noise, Problem, State, Unknowns
 from .start import start_places, start_states
 
 if TYPE_CHECKING:

@@ -1,4 +1,8 @@
-"""Levenberg-Marquardt with Nielsen's damping (IMM-REP-1999-05): tens of steps where gradient descent takes hundreds."""
+"""Levenberg-Marquardt within a trust region: tens of steps where gradient descent takes hundreds.
+
+Each step minimises the model of the cost, damped so that it stays where the model can be believed; the region grows and
+shrinks as the model keeps its word (Moré, "The Levenberg-Marquardt algorithm", 1978).
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,20 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .problem import Quadratic
+from .model import Quadratic
 
 State = TypeVar("State")
 
-FIRST_DAMPING = 1e-2
-# A step that gains less than this share of the cost is the last but one.
+# How far a step may go at first, and ever; a fit ends where less than the last is left.
+FIRST_REACH, LARGEST_REACH, LEAST_REACH = 0.5, 1.5, 1e-3
+# The region shrinks where less than the first share of the predicted gain was had, and grows beyond the second.
+KEPT = 0.25, 0.6
+# A step that gains less than this share of the cost is the last.
 LEAST_GAIN = 3e-4
-LARGEST_DAMPING = 1e4
+# Of the largest curvature; and how much of its damping a step leaves to the next.
+LEAST_DAMPING, LEFT = 3e-5, 0.25
+# Quadratics that a step minimises one after another, each about where the last has led.
+QUADRATICS = 6
 
 
 def minimise(
@@ -36,24 +46,49 @@ def minimise(
     """
     model = evaluate(state)
     yield state, model.cost
-    damping = FIRST_DAMPING * float(model.curvature.diagonal().max())
-    growth = 2.0
-    identity = torch.eye(len(model.gradient)).to(model.gradient)
+    reach, damping = FIRST_REACH, 0.0
     for _ in range(steps):
-        step = -torch.linalg.solve(model.curvature + damping * identity, model.gradient)
-        predicted = -float(step @ model.gradient + 0.5 * step @ model.curvature @ step)
+        step, damping, promised = _best_step(model, reach, LEFT * damping)
+        if promised <= 0:
+            return
         candidate = moved(state, step)
         there = evaluate(candidate)
         gain = model.cost - there.cost
+        if gain < KEPT[0] * promised:
+            reach = 0.5 * model.length(step)
+        elif gain > KEPT[1] * promised:
+            reach = min(2 * reach, LARGEST_REACH)
+        small = reach < LEAST_REACH
         if gain > 0:
             small = gain < LEAST_GAIN * model.cost
             state, model = candidate, there
-            damping *= max(1 / 3, 1 - (2 * gain / max(predicted, 1e-12) - 1) ** 3)
-            growth = 2.0
-        else:
-            small = damping > LARGEST_DAMPING
-            damping *= growth
-            growth *= 2
         yield state, model.cost
         if small:
             return
+
+
+def _best_step(model: Quadratic, reach: float, damping: float) -> tuple[Tensor, float, float]:
+    """The step (n,) within reach that the model likes best, how much it had to be damped, and the gain it promises."""
+    here, step = model, torch.zeros_like(model.gradient)
+    identity = torch.diag(torch.ones_like(step))
+    damping = max(damping, LEAST_DAMPING * float(model.curvature.diagonal().max()))
+    for _ in range(QUADRATICS):
+        while True:
+            slope = here.gradient + damping * step
+            way = -torch.linalg.solve(here.curvature + damping * identity, slope)
+            if model.length(step + way) <= reach:
+                break
+            damping *= 2
+        before = here.cost + 0.5 * damping * float(step @ step)
+        for share in (1.0, 0.5, 0.25, 0.125):
+            ahead = step + share * way
+            there = model.after(ahead)
+            gain = before - there.cost - 0.5 * damping * float(ahead @ ahead)
+            if gain > 0:
+                break
+        else:
+            break
+        here, step = there, ahead
+        if gain < 1e-3 * before:
+            break
+    return step, damping, model.cost - here.cost

@@ -22,6 +22,7 @@ from ..prior import Prior
 from ..protocol import Settings
 from ..tracing.march import march
 from ..tracing.rays import Rays
+from .model import Linearised, Quadratic, Rows
 from .observations import BESIDE, INDEPENDENT, Normals, Outlines, Sample, Sights
 from .photometric import colour_rows
 from .surface import UNIT, at_points, deepest, turned
@@ -44,8 +45,8 @@ PRIOR_WEIGHT = 0.005
 # How much cameras are held where they were: as the code is, for each of their unknowns. Without it, all of them could
 # move together against the place.
 CAMERA_WEIGHT = 1e-4
-# Added to each view's cost a ray, whose root counts: below it, views count alike.
-ALIKE = 0.01
+# How far a step may take a camera or the place, in `UNIT`, where it may take the code by one.
+POSE_STEP = 4.0
 # Half the stencil of observed normals. With a fourth of it, sharp edges and the pieces in which a network is linear
 # make so many local minima that fits may end worse than without the normals.
 STENCIL = 0.02
@@ -114,15 +115,6 @@ class State:
     strayed: Tensor
 
 
-@dataclass(frozen=True)
-class Quadratic:
-    """The cost at a state, and its Gauss-Newton model: gradient (n,) and curvature (n, n)."""
-
-    cost: float
-    gradient: Tensor
-    curvature: Tensor
-
-
 class Problem:
     """The cost of a state over one set of rays."""
 
@@ -174,51 +166,39 @@ class Problem:
             there = there.moved(UNIT * place)
         return State(whitened, there, cameras, strayed)
 
-    def evaluate(self, state: State, sample: Sample) -> Quadratic:
+    def evaluate(self, state: State, sample: Sample) -> Linearised:
         """Trace the sample's rays (made with the state's own place and cameras) and build the model."""
         field = self.prior.decoder.field(self.code(state), self.counter)
-        total = sum(part.stop - part.start for part in self.parts.values())
-        cost = state.whitened.new_zeros(())
-        gradient, curvature = cost.new_zeros(total), cost.new_zeros(total, total)
-        for weight, residual, jacobian, views in self.blocks(field, state, sample):
-            # Huber: a weight that falls with the residual makes it count linearly beyond 1.
-            size, share = residual.abs(), weight / INDEPENDENT
-            costs = torch.where(size < 1, 0.5 * size**2, size - 0.5)
-            all_of_them, trust = costs.sum(), 1 / size.clamp(min=1)
-            if views is not None:
-                all_of_them, agreement = over_views(costs, views, torch.bincount(sample.outlines.views))
-                trust = trust * agreement
-            weighted = jacobian * trust[:, None]
-            cost += share * all_of_them
-            gradient += share * (weighted.T @ residual)
-            curvature += share * (weighted.T @ jacobian)
-        for part, weight, value in (
+        value = state.whitened.new_zeros(sum(part.stop - part.start for part in self.parts.values()))
+        held, unit = torch.zeros_like(value), torch.full_like(value, POSE_STEP)
+        unit[self.parts["code"]] = 1.0
+        for part, weight, now in (
             ("code", PRIOR_WEIGHT / len(state.whitened), state.whitened),
             ("cameras", self.camera_weight, state.strayed[:-1]),
             ("focal", self.camera_weight, state.strayed[-1:]),
         ):
             where = self.parts[part]
             if where.start < where.stop:
-                cost += 0.5 * weight * value.square().sum()
-                gradient[where] += weight * value
-                curvature.diagonal()[where] += weight
-        return Quadratic(float(cost), gradient, curvature)
+                held[where], value[where] = weight, now
+        return Linearised(list(self.rows(field, state, sample)), held, value, unit)
 
-    def blocks(
-        self, field: Field, state: State, sample: Sample
-    ) -> Iterator[tuple[float, Tensor, Tensor, Tensor | None]]:
-        """Weight, residuals (M,) and Jacobian (M, n) of each kind of observation that there is.
+    def rows(self, field: Field, state: State, sample: Sample) -> Iterator[Rows]:
+        """The rows of each kind of observation that there is."""
 
-        And the rows' views (M,), where a view may be wrong as a whole.
-        """
+        def of_kind(weight: float, residual: Tensor, jacobian: Tensor, side: Tensor | None = None) -> Rows:
+            return Rows(weight / INDEPENDENT, residual, jacobian, side)
+
         if len(sample.outlines.rays):
-            residual, jacobian, views = self._silhouette(field, state, sample.outlines)
+            *rows, views = self._silhouette(field, state, sample.outlines)
+            outlines = of_kind(sample.outlines.weight, *rows)
             # An unknown camera must not be given up because it is still off.
-            yield sample.outlines.weight, residual, jacobian, None if self.unknowns.cameras else views
+            if not self.unknowns.cameras:
+                outlines = replace(outlines, views=views, rays=torch.bincount(sample.outlines.views))
+            yield outlines
         if len(sample.normals.rays):
-            yield sample.normals.weight, *self._normals(field, state, sample.normals), None
+            yield of_kind(sample.normals.weight, *self._normals(field, state, sample.normals))
         if len(sample.points.at):
-            yield sample.points.weight, *self._points(field, state, sample.points.at), None
+            yield of_kind(sample.points.weight, *self._points(field, state, sample.points.at))
         for seen, of_points in ((sample.depths, False), (sample.sights, True)):
             if len(seen.rays):
                 met, stopped = self._meet(field, seen, self.noise.depth)
@@ -226,19 +206,20 @@ class Problem:
                     # They have rows of their own.
                     met = seen.distance
                 else:
-                    yield seen.weight, *self._depth(field, state, seen, met, self.noise.depth), None
-                yield seen.weight, *self._clear(field, state, seen, stopped), None
-                for residual, jacobian in self._facing(field, state, seen, met):
-                    yield seen.weight, residual, jacobian, None
+                    yield of_kind(seen.weight, *self._depth(field, state, seen, met, self.noise.depth))
+                residual, jacobian = self._clear(field, state, seen, stopped)
+                yield of_kind(seen.weight, residual, jacobian, torch.full_like(residual, -1.0))
+                for beside in self._facing(field, state, seen, met):
+                    yield of_kind(seen.weight, *beside)
         if sample.colours is not None and len(sample.colours.rays):
             channels = 3 * sample.colours.partners.shape[1]
-            yield sample.colours.weight / channels, *colour_rows(self, field, state, sample.colours), None
+            yield of_kind(sample.colours.weight / channels, *colour_rows(self, field, state, sample.colours))
         if sample.matches is not None and len(sample.matches.rays):
             met, _ = self._meet(field, sample.matches, STEREO_NOISE)
-            yield sample.matches.weight, *self._depth(field, state, sample.matches, met, STEREO_NOISE), None
+            yield of_kind(sample.matches.weight, *self._depth(field, state, sample.matches, met, STEREO_NOISE))
         if sample.passing is not None and len(sample.passing.rays):
-            residual, jacobian, _ = self._silhouette(field, state, sample.passing)
-            yield sample.passing.weight, residual, jacobian, None
+            *rows, _ = self._silhouette(field, state, sample.passing)
+            yield of_kind(sample.passing.weight, *rows)
 
     def variances(self, state: State, model: Quadratic, points: Tensor) -> Tensor:
         """How sure the surface is at points (N, 3) of it: its variance across itself, in the object frame's units.
@@ -255,8 +236,8 @@ class Problem:
         steep = at.d_point.square().sum(1).clamp(min=0.01)
         return ((columns @ covariance[:known, :known]) * columns).sum(1) / steep
 
-    def _silhouette(self, field: Field, state: State, outlines: Outlines) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows for the rays on the wrong side of the outline (METHOD: differentiable silhouette).
+    def _silhouette(self, field: Field, state: State, outlines: Outlines) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rows, their sides and views, for the rays on the wrong side of the outline.
 
         A ray inside the mask should meet the surface. A ray outside should pass it as far away as the mask is in the
         picture, also where it misses already: a residual that began at the hit would jump there, and its derivative
@@ -277,7 +258,8 @@ class Problem:
         noise = self.noise.mask * pixel[wrong]
         views = outlines.views[wrong]
         rows = self._rows(field, state, rays[wrong], views, nearest[wrong], wanted[wrong], noise)
-        return *rows, views
+        side = torch.where(beside, 0.0, torch.where(outlines.inside, 1.0, -1.0))
+        return *rows, side[wrong], views
 
     def _meet(self, field: Field, seen: Sights, noise: float) -> tuple[Tensor, Tensor]:
         """Where (M,) rays meet the surface, if that is about where it was seen, else where it was seen.
@@ -409,15 +391,3 @@ class Problem:
         if self.unknowns.place:
             columns += [-(at.d_point * fixed).sum(1, keepdim=True) * UNIT, turned(at, points)]
         return columns
-
-
-def over_views(costs: Tensor, views: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """A cost that a few views cannot carry off, and its derivative (M,) to the costs (M,) of rays of `views` (M,).
-
-    Each view's mean over its rays (`counts` (V,) of them) counts with its root, as in a median rather than a mean: a
-    mask of something else pulls little once the others agree. Where all means are the same, it is the costs' sum.
-    """
-    means = costs.new_zeros(len(counts)).index_add(0, views, costs) / counts.clamp(min=1)
-    roots = (means + ALIKE).sqrt()
-    middle = (counts * roots).sum() / counts.sum()
-    return counts.sum() * (middle**2 - ALIKE), (middle / roots)[views]

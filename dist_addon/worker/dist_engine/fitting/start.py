@@ -16,7 +16,7 @@ from .problem import Problem, State
 CANDIDATES = 120
 RAYS = 300
 # Turns about the world's up that are tried where nothing says where the thing's front is, and so many more candidates.
-TURNS, MORE = 8, 2
+TURNS, MORE = 12, 3
 
 
 def start_places(request: Request, prior: Prior, observations: Observations) -> list[Similarity]:
