@@ -13,13 +13,14 @@ import pytest
 import torch
 from dist_engine import checkpoint, evaluation, protocol
 from dist_engine import train as task
-from dist_engine.decoder import Architecture
+from dist_engine.decoder import Architecture, Decoder
 from dist_engine.meshing import extract_mesh
 from dist_engine.official import load_official
 from dist_engine.prior import Prior
 from dist_engine.protocol import MeshArrays, MeshFile, PriorResult, RequestError, TrainRequest
 from dist_engine.run import Cancelled
 from dist_engine.training import auto_decoder
+from dist_engine.training.apart import FAVOUR, told_apart
 from dist_engine.training.auto_decoder import Progress, Recipe, train
 from dist_engine.training.meshes import READERS
 from dist_engine.training.sizes import SIZES
@@ -121,6 +122,47 @@ def test_another_trainings_checkpoint_is_left_alone(tmp_path: Path, monkeypatch,
     seen: list[int] = []
     train(TINY, points, distances, recipe, tmp_path / "c", lambda p: seen.append(p.step) is None)
     assert seen[0] == 1
+
+
+def test_what_a_symmetric_decoder_confuses_is_told_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # Boxes, every other one on the left, and a decoder that does not see left and right.
+    points = torch.rand(40, 3000, 3, generator=generator) * 1.6 - 0.8
+    side = torch.ones(40)
+    side[1::2] = -1
+    there = points - 0.3 * side[:, None, None] * torch.tensor([1.0, 0, 0])
+    distances = torch.stack([box_distance(p, (0.3, 0.2, 0.2)) for p in there])
+    distances[:10] += 0.3
+    decoder, codes = Decoder(replace(TINY, latent=16)), torch.randn(40, 16, generator=generator)
+    # As codes are that were trained: along some directions they hardly differ.
+    codes[:, 8:] *= 0.1
+    decoder.initialise(generator)
+    for layer in decoder.parts():
+        if "point" in layer:
+            layer["point"].data[:, 0] = 0
+    before = [weight.clone() for weight in weights((decoder, codes))]
+    shaken, moved, blame = told_apart(decoder, codes, points, distances, generator)
+    assert all(torch.equal(*pair) for pair in zip(weights((decoder, codes)), before, strict=True))
+
+    def separable(some: Tensor) -> float:
+        which = torch.linalg.lstsq(torch.cat([some, torch.ones(40, 1)], 1), side[:, None]).solution
+        return float(((torch.cat([some, torch.ones(40, 1)], 1) @ which)[:, 0].sign() == side).float().mean())
+
+    assert separable(codes) < 0.95 and separable(moved) == 1.0
+    assert shaken.parts()[0]["point"][:, 0].abs().max() > 0
+    assert torch.equal(shaken.parts()[1]["hidden"], decoder.parts()[1]["hidden"])
+    assert float(blame.min()) == 1 and float(blame.max()) <= FAVOUR and blame[:10].mean() > blame[10:].mean()
+
+
+def test_gross_errors_are_rarer_where_they_count_more(tmp_path: Path) -> None:
+    points, distances = box_samples()
+    worst = []
+    for gross in (0.0, 0.005):
+        decoder, codes = train(TINY, points, distances, Recipe(steps=200, gross=gross), tmp_path / str(gross), always)
+        with torch.no_grad():
+            off = (decoder(points, codes) - auto_decoder.taught(distances)).abs()
+        worst.append(float(off.quantile(0.99)))
+    assert worst[1] < 0.9 * worst[0]
 
 
 def test_a_training_that_goes_astray_says_so(tmp_path: Path) -> None:

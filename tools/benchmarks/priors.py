@@ -20,7 +20,7 @@ import torch
 from dist_engine import evaluation
 from dist_engine.decoder import Field
 from dist_engine.fitting.levenberg_marquardt import minimise
-from dist_engine.fitting.model import Quadratic
+from dist_engine.fitting.model import Linearised, Rows
 from dist_engine.meshing import extract_mesh
 from dist_engine.prior import Prior
 from dist_engine.training.auto_decoder import taught
@@ -186,17 +186,13 @@ def fit_code(prior: Prior, points: Tensor, distances: Tensor) -> Tensor:
 
 def cost_of(
     prior: Prior, spread: Tensor, points: Tensor, wanted: Tensor, noise: Tensor
-) -> Callable[[Tensor], Quadratic]:
+) -> Callable[[Tensor], Linearised]:
     """What `minimise` asks for, of whitened codes (latent,): Huber's cost of f - `wanted`, and the spread's hold."""
 
-    def evaluate(whitened: Tensor) -> Quadratic:
+    def evaluate(whitened: Tensor) -> Linearised:
         at = prior.decoder.field(prior.mean + spread @ whitened).jacobian(points, "fit")
-        residual, jacobian = (at.value - wanted) / noise, at.d_code @ spread / noise[:, None]
-        size = residual.abs()
-        weighted = jacobian / size.clamp(min=1)[:, None]
-        cost = torch.where(size < 1, 0.5 * size**2, size - 0.5).mean() + 0.5 * HOLD * whitened.square().sum()
-        gradient = weighted.T @ residual / len(points) + HOLD * whitened
-        return Quadratic(float(cost), gradient, weighted.T @ jacobian / len(points) + HOLD * torch.eye(len(whitened)))
+        rows = Rows(1 / len(points), (at.value - wanted) / noise, at.d_code @ spread / noise[:, None])
+        return Linearised([rows], torch.full_like(whitened, HOLD), whitened, torch.ones_like(whitened))
 
     return evaluate
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.levenberg_marquardt import minimise
-from dist_engine.fitting.model import Quadratic
+from dist_engine.fitting.model import Linearised, Rows
 from dist_engine.fitting.observations import INDEPENDENT
 from dist_engine.prior import Prior
 from torch import Tensor
@@ -117,22 +117,17 @@ def without_renderer(
     rays = Cameras.from_views(scene.views, torch.device("cpu")).rays(torch.as_tensor(view), pixels, place)
     distance = torch.as_tensor(depths[view, row, column]) / rays.cosine
     spread = torch.linalg.inv(prior.precision_root())
-    identity = torch.eye(len(spread))
 
-    def cost_of(some: slice) -> Callable[[Tensor], Quadratic]:
+    def cost_of(some: slice) -> Callable[[Tensor], Linearised]:
         points = torch.cat([rays.at(distance + step)[some] for step in (0.0, -beside, beside)])
         wanted = torch.tensor([0.0, beside, -beside]).repeat_interleave(len(points) // 3)
 
-        def evaluate(whitened: Tensor) -> Quadratic:
+        def evaluate(whitened: Tensor) -> Linearised:
             at = prior.decoder.field(prior.mean + spread @ whitened, counter).jacobian(points, "fit")
-            residual, jacobian = (at.value - wanted) / noise, at.d_code @ spread / noise
-            size = residual.abs()
-            weighted = jacobian / size.clamp(min=1)[:, None]
             # The samples beside a point say little that the point does not.
             share = min(len(distance), INDEPENDENT) / len(points)
-            cost = share * torch.where(size < 1, 0.5 * size**2, size - 0.5).sum() + 0.5 * hold * whitened.square().sum()
-            gradient = share * weighted.T @ residual + hold * whitened
-            return Quadratic(float(cost), gradient, share * weighted.T @ jacobian + hold * identity)
+            rows = Rows(share, (at.value - wanted) / noise, at.d_code @ spread / noise)
+            return Linearised([rows], torch.full_like(whitened, hold), whitened, torch.ones_like(whitened))
 
         return evaluate
 
