@@ -432,8 +432,8 @@ def test_what_was_applied_to_a_shape_stays(shapes, scene, edited):
 
 def test_a_slider_in_background_mode_waits(shapes, scene):
     thing = shapes[0]
-    thing.dist.axes[0] = 1.5
-    assert scene_result.is_current(thing, 32) and thing.dist.axes[0] == 1.5 and live.worker is None
+    thing.dist.axes[1] = 1.5
+    assert scene_result.is_current(thing, 32) and thing.dist.axes[1] == 1.5 and live.worker is None
 
 
 def test_the_command_line_samples(scene, tmp_path, capfd, monkeypatch):

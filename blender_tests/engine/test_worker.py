@@ -80,10 +80,10 @@ def request(masks: np.ndarray, views: list[View], **settings: object) -> Request
 
 @pytest.fixture
 def job(tmp_path: Path) -> Path:
-    """A folder with a request whose truth is the prior's fifth training shape."""
+    """A folder with a request whose truth is one of the prior's training shapes."""
     views = orbit(6)
     identity = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
-    masks = silhouettes(Prior.load(PRIOR).codes[5], views, identity)
+    masks = silhouettes(Prior.load(PRIOR).codes[20], views, identity)
     shutil.copyfile(PRIOR, tmp_path / PRIOR_FILE)
     request(masks, views).save(tmp_path)
     return tmp_path
@@ -307,7 +307,7 @@ def render_request(**changes: object) -> RenderRequest:
         "view": View(view.name, np.array([[75.0, 0, 30], [0, 95, 14], [0, 0, 1]]), view.world_to_camera),
         "width": 64,
         "height": 40,
-        "code": Prior.load(PRIOR).codes[5].double().numpy(),
+        "code": Prior.load(PRIOR).codes[20].double().numpy(),
         "placement": Placement(0.8, turn, np.array([0.1, 0.2, -0.1])),
         "prior": "my table",
         "device": "cpu",
