@@ -307,7 +307,7 @@ def render_request(**changes: object) -> RenderRequest:
         "view": View(view.name, np.array([[75.0, 0, 30], [0, 95, 14], [0, 0, 1]]), view.world_to_camera),
         "width": 64,
         "height": 40,
-        "code": Prior.load(PRIOR).codes[20].double().numpy(),
+        "code": Prior.load(PRIOR).codes[5].double().numpy(),
         "placement": Placement(0.8, turn, np.array([0.1, 0.2, -0.1])),
         "prior": "my table",
         "device": "cpu",
