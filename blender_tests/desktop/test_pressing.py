@@ -85,6 +85,8 @@ def test_cameras_to_a_mesh_and_back(open_file: OpenFile):
         previewed = time.time() - pressed
         window.rest()
         window.wait(lambda: any(e.get("stage") == "fit" and e["step"] > 9 for e in events(window)), LONG, "steps")
+        window.scroll(20)
+        window.rest()
         window.shoot(SHOTS / "running.png")
         window.wait(lambda: shapes(window), LONG, "the mesh")
         took = time.time() - pressed
