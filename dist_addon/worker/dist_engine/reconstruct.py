@@ -192,5 +192,5 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
     if not there.get(name, False):
-        raise ValueError(f"PyTorch finds no “{name}” device here: choose Automatic or CPU as the device in the add-on's preferences.")
+        raise ValueError(f"PyTorch finds no “{name}” device here: choose Automatic or CPU in the add-on's preferences.")
     return torch.device(name)
