@@ -165,6 +165,22 @@ def test_gross_errors_are_rarer_where_they_count_more(tmp_path: Path) -> None:
     assert worst[1] < 0.9 * worst[0]
 
 
+def test_a_strut_is_missed_less_where_the_wrong_side_counts_more(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(3)
+    # One sample in a hundred is in the strut, under a slab.
+    middle, half = torch.tensor([0, 0, -0.55]), (0.03, 0.03, 0.35)
+    within = (torch.rand(60, 3, generator=generator) * 2 - 1) * torch.tensor(half) + middle
+    points = torch.cat([torch.rand(6000, 3, generator=generator) * 2 - 1, within])[None]
+    distances = torch.minimum(box_distance(points, (0.5, 0.5, 0.2)), box_distance(points - middle, half))
+    missed = []
+    for crossed in (0.0, 8.0):
+        recipe = Recipe(steps=200, crossed=crossed)
+        decoder, codes = train(TINY, points, distances, recipe, tmp_path / str(crossed), always)
+        with torch.no_grad():
+            missed.append(int((decoder(points, codes)[0, -60:] > 0).sum()))
+    assert missed[1] < 0.6 * missed[0]
+
+
 def test_a_training_that_goes_astray_says_so(tmp_path: Path) -> None:
     points, distances = box_samples()
     with pytest.raises(ValueError, match="another seed"):

@@ -46,6 +46,9 @@ class Recipe:
     gross : float
         An error of this size counts twice, and much larger ones by their square: that a wing is where none should be is
         then no matter of a few samples. 0: errors count as they are.
+    crossed : float
+        A sample on the wrong side of the surface counts this much more (after Duan et al., Curriculum DeepSDF, ECCV
+        2020): where a strut is thinner than the usual error, nothing else tells that it is missing.
     code_weight : float
         Weight of the mean of |z|^2.
     seed : int
@@ -60,6 +63,7 @@ class Recipe:
     soft: float = 0.05
     over: float = 4.0
     gross: float = 0.0
+    crossed: float = 0.0
     code_weight: float = 1e-4
     seed: int = 0
 
@@ -177,10 +181,12 @@ def train(
         half = device.type == "cuda" and step < HALF * recipe.steps
         with torch.autocast("cuda", torch.bfloat16) if half else contextlib.nullcontext():
             value = decoder(points[where].to(device), codes[shapes.to(device)])
-        off = value.float() - target
+        value = value.float()
+        off = value - target
         # Near the surface, an outline that is too thin is as bad as one that is too thick.
         tilt = 1 + (recipe.over - 1) * (off > 0) * (target / recipe.soft - 1).clamp(0, 1)
-        weight = tilt * recipe.soft / (recipe.soft + target.abs())
+        wrong = 1 + recipe.crossed * (value * target < 0)
+        weight = wrong * tilt * recipe.soft / (recipe.soft + target.abs())
         error = (off.abs() * weight).mean()
         loss = error if recipe.gross == 0 else error + (off.square() * weight).mean() / recipe.gross
         loss = loss + recipe.code_weight * codes[shapes.to(device)].square().sum(1).mean()
