@@ -7,7 +7,7 @@ from ..scene.calibration import ImportedCameras
 from ..scene.depths import Depths
 from ..scene.masks import Background
 from .cameras import import_cameras
-from .checks import ViewCheck, check_views
+from .checks import ViewCheck, check_views, checking_views
 from .common import evaluate, jobs_folder, new_job_folder, task_of
 from .job_list import jobs, remove, rerun, resume
 from .reconstruction import (
@@ -16,10 +16,13 @@ from .reconstruction import (
     MadeBounds,
     Reconstruction,
     gather,
+    gathering,
     import_result,
     make_bounds,
+    making_bounds,
     reconstruct,
     start_reconstruction,
+    start_request,
 )
 from .rendering import Rendering, import_rendering, render_shape, start_render
 from .shapes import (
@@ -51,9 +54,11 @@ __all__ = [
     "add_prior",
     "blend_shapes",
     "check_views",
+    "checking_views",
     "evaluate",
     "find_prior",
     "gather",
+    "gathering",
     "import_cameras",
     "import_prior",
     "import_rendering",
@@ -63,6 +68,7 @@ __all__ = [
     "jobs",
     "jobs_folder",
     "make_bounds",
+    "making_bounds",
     "new_job_folder",
     "priors",
     "reconstruct",
@@ -76,6 +82,7 @@ __all__ = [
     "start_import",
     "start_reconstruction",
     "start_render",
+    "start_request",
     "start_reshape",
     "start_sample",
     "start_training",

@@ -12,8 +12,9 @@ import numpy as np
 from ..scene import cameras as scene_cameras
 from ..scene import masks as scene_masks
 from ..scene.shots import Cameras, Shot, check_frames, list_shots
+from ..steps import Steps, at_once, finish
 from ..worker.dist_engine.protocol import RequestError
-from .reconstruction import Inputs, gather
+from .reconstruction import Inputs, gathering
 
 # The longer side of a thumbnail, in pixels, and how opaque it is beside the thing.
 THUMBNAIL, DIM = 96, 0.25
@@ -48,7 +49,7 @@ class ViewCheck:
     thumbnail: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
-def check_views(cameras: Cameras | None, **inputs: Unpack[Inputs]) -> list[ViewCheck]:
+def checking_views(cameras: Cameras | None, **inputs: Unpack[Inputs]) -> Steps[list[ViewCheck]]:
     """Look at each view as `gather` would at it alone; nothing is started, and nothing changed.
 
     Parameters
@@ -75,7 +76,7 @@ def check_views(cameras: Cameras | None, **inputs: Unpack[Inputs]) -> list[ViewC
             try:
                 (shot,) = list_shots([camera], frame, inputs.get("pictures"))
                 check = replace(check, picture=shot.picture.name)
-                request = gather([camera], **alone)
+                request = yield from gathering([camera], **alone)
             except RequestError as error:
                 checked.append(replace(check, problem=str(error), thumbnail=_alone(shot) if check.picture else None))
                 continue
@@ -84,6 +85,9 @@ def check_views(cameras: Cameras | None, **inputs: Unpack[Inputs]) -> list[ViewC
             covered = float((request.masks >= 128).mean())
             checked.append(replace(check, size=(width, height), covered=covered, thumbnail=thumbnail))
     return _same_size(checked)
+
+
+check_views = at_once(checking_views)
 
 
 def shrink(colours: np.ndarray, covered: np.ndarray) -> np.ndarray:
@@ -101,7 +105,7 @@ def shrink(colours: np.ndarray, covered: np.ndarray) -> np.ndarray:
 def _alone(shot: Shot) -> np.ndarray | None:
     """The thumbnail of a picture that has no good mask; None where it cannot be read."""
     with contextlib.suppress(RequestError):
-        colours = scene_masks.read_colours([shot], *shot.picture.size(shot.who))[0]
+        colours = finish(scene_masks.read_colours([shot], *shot.picture.size(shot.who)))[0]
         return shrink(colours, np.full(colours.shape[:2], 255, np.uint8))
     return None
 

@@ -27,6 +27,7 @@ from ..scene.placement import read_placement
 from ..scene.points import Points, read_points
 from ..scene.shots import Cameras, Shot, list_shots
 from ..scene.tracks import check_solved, read_tracks, solve_to_world
+from ..steps import Steps, at_once
 from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
 from . import common
 
@@ -83,7 +84,7 @@ class Inputs(TypedDict, total=False):
     scene: bpy.types.Scene | None
 
 
-def gather(
+def gathering(
     cameras: Cameras | None,
     bounds: bpy.types.Object | None = None,
     *,
@@ -104,7 +105,7 @@ def gather(
     seed: int = 0,
     settings: Settings | None = None,
     scene: bpy.types.Scene | None = None,
-) -> Request:
+) -> Steps[Request]:
     """Turn the scene into a request, with every check that needs no work.
 
     Parameters
@@ -183,18 +184,18 @@ def gather(
     on_surface = None if points is None else read_points(points, depsgraph, box)
     if tracks is not None:
         check_solved(tracks, shots)
-    views, covered, masked, shown, solve = _look(shots, masks, colours, tracks, scene)
+    views, covered, masked, shown, solve = yield from _look(shots, masks, colours, tracks, scene)
     # Where the colours only paint the mesh, a fit can do without.
     with contextlib.nullcontext() if colours else contextlib.suppress(RequestError):
         if shots and shown is None:
-            shown = scene_masks.read_colours(shots, covered.shape[2], covered.shape[1])
+            shown = yield from scene_masks.read_colours(shots, covered.shape[2], covered.shape[1])
     if depths and any(shot.lens for shot in shots):
         raise RequestError(
             "The clip has lens distortion, and nothing says whether the depth files have it, too: render the "
             "undistorted clip (Movie Distortion in the compositor, set to Undistort) as an image sequence, and use "
             "that as the camera's background image; or leave the depth out."
         )
-    measured = read_depths(depths, shots, views, covered) if depths and shots else None
+    measured = (yield from read_depths(depths, shots, views, covered)) if depths and shots else None
     sights = None
     if tracks is not None and solve is not None:
         on_surface, sights = _with_tracks(on_surface, *read_tracks(tracks, shots, views, covered, solve))
@@ -225,9 +226,12 @@ def gather(
     return request
 
 
+gather = at_once(gathering)
+
+
 def _look(
     shots: list[Shot], masks: Masks, colours: bool, tracks: bpy.types.MovieClip | None, scene: bpy.types.Scene
-) -> tuple[list[View], np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+) -> Steps[tuple[list[View], np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]]:
     """The cameras and the masks of shots, which of the masks there are, the pictures' colours where they were at hand,
     and where the tracks' solve is in the world.
     """
@@ -257,7 +261,7 @@ def _look(
     else:
         if sources is shots and len(shots) * size[0] * size[1] <= scene_masks.MOST_COLOURED:
             shown = np.empty((len(shots), size[1], size[0], 3), np.uint8)
-        covered, masked = scene_masks.read_masks(sources, masks, *size, may_lack=colours, colours=shown)
+        covered, masked = yield from scene_masks.read_masks(sources, masks, *size, may_lack=colours, colours=shown)
     return views, covered, masked, shown, solve
 
 
@@ -298,7 +302,13 @@ def start_reconstruction(
     RequestError
         Something is missing or unfit. JobError, a kind of it: no Python can run the worker.
     """
-    request = gather(cameras, bounds, **inputs)
+    return start_request(gather(cameras, bounds, **inputs), folder, worker_folder)
+
+
+def start_request(
+    request: Request, folder: str | os.PathLike[str] | None = None, worker_folder: Path = WORKER_FOLDER
+) -> Job:
+    """Start a worker on what `gather` returned; else as `start_reconstruction`."""
     return common.start(request, folder, worker_folder, prior=find_prior(request.prior))
 
 
@@ -365,7 +375,7 @@ class MadeBounds:
     problem: str
 
 
-def make_bounds(
+def making_bounds(
     cameras: Cameras | None,
     empty: bpy.types.Object | None = None,
     *,
@@ -373,7 +383,7 @@ def make_bounds(
     pictures: str | os.PathLike[str] | None = None,
     masks: Masks = None,
     scene: bpy.types.Scene | None = None,
-) -> MadeBounds:
+) -> Steps[MadeBounds]:
     """Bring an Empty around what the masks show, or else where the cameras look.
 
     Parameters
@@ -398,7 +408,8 @@ def make_bounds(
         rotation = np.array(turn.to_matrix(), dtype=np.float64)
     try:
         shots = list_shots(found, frames, pictures)
-        views, covered, masked, _, _ = _look(shots[:: -(-len(shots) // BOUNDS_VIEWS)], masks, True, None, scene)
+        some = shots[:: -(-len(shots) // BOUNDS_VIEWS)]
+        views, covered, masked, _, _ = yield from _look(some, masks, True, None, scene)
         if not masked.any():
             raise RequestError("The pictures have no alpha, and no other source of masks was chosen.")
         chosen = np.flatnonzero(masked)
@@ -411,6 +422,9 @@ def make_bounds(
             raise RequestError(f"{problem} Without masks: {other}") from None
         box = replace(box, rotation=rotation)
     return MadeBounds(scene_bounds.show_bounds(box, empty, scene), problem)
+
+
+make_bounds = at_once(making_bounds)
 
 
 def _import(folder: Path, scene: bpy.types.Scene | None) -> Reconstruction:

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import bpy
 
 from .. import api, properties
-from ..worker.dist_engine.protocol import RequestError
+from ..steps import Steps
+from .reading import ReadingOperator
 from .result import choose
 
 
-class DIST_OT_make_bounds(bpy.types.Operator):
+class DIST_OT_make_bounds(ReadingOperator, bpy.types.Operator):
     """Bring the bounds around what all masks show, or else where the cameras look; their rotation stays, and where none are chosen, an upright Empty is added. Turn it so that its -Y is the thing's front"""  # noqa: D400, E501
 
     bl_idname = "dist.make_bounds"
@@ -26,17 +27,15 @@ class DIST_OT_make_bounds(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[Any]:
-        """Make the bounds and choose them."""
-        settings = properties.of(context.scene)
-        try:
-            inputs = properties.inputs(context.scene)
-            chosen = {name: inputs[name] for name in ("cameras", "frames", "pictures", "masks", "scene")}
-            made = api.make_bounds(empty=settings.bounds, **chosen)
-        except RequestError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        settings.bounds = made.object
+    def reading(self, context: bpy.types.Context) -> Steps[api.MadeBounds]:
+        """Make the bounds."""
+        inputs = properties.inputs(context.scene)
+        chosen = {name: inputs[name] for name in ("cameras", "frames", "pictures", "masks", "scene")}
+        return api.making_bounds(empty=properties.of(context.scene).bounds, **chosen)
+
+    def done(self: Any, context: bpy.types.Context, made: api.MadeBounds) -> set[Any]:
+        """Choose them."""
+        properties.of(context.scene).bounds = made.object
         # Ready to be turned. A new one is not in the view layer before this.
         context.view_layer.update()
         if made.object.name in context.view_layer.objects:

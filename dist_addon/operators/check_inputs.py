@@ -7,14 +7,16 @@ from typing import Any
 import bpy
 
 from .. import api, properties, thumbnails
+from ..steps import Steps
 from ..worker.dist_engine.protocol import RequestError
+from .reading import ReadingOperator
 
 # What was found when `_choices` was chosen.
 _checked: list[api.ViewCheck] = []
 _choices = ""
 
 
-class DIST_OT_check_inputs(bpy.types.Operator):
+class DIST_OT_check_inputs(ReadingOperator, bpy.types.Operator):
     """Look at each view's camera, picture and mask, and list what is wrong with which"""  # noqa: D400
 
     bl_idname = "dist.check_inputs"
@@ -28,17 +30,17 @@ class DIST_OT_check_inputs(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[Any]:
-        """Look, and keep what was found for the panel."""
-        global _choices
+    def reading(self, context: bpy.types.Context) -> Steps[list[api.ViewCheck]]:
+        """Look at the views."""
         _checked.clear()
-        try:
-            inputs = properties.inputs(context.scene)
-            inputs.pop("bounds")
-            _checked[:] = api.check_views(**inputs)
-        except RequestError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        inputs = properties.inputs(context.scene)
+        inputs.pop("bounds")
+        return api.checking_views(**inputs)
+
+    def done(self: Any, context: bpy.types.Context, found: list[api.ViewCheck]) -> set[Any]:
+        """Keep what was found for the panel."""
+        global _choices
+        _checked[:] = found
         thumbnails.show_views([check.thumbnail for check in _checked])
         _choices = _now_chosen(context.scene)
         wrong = sum(bool(check.problem) for check in _checked)

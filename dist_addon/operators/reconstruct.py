@@ -7,11 +7,13 @@ from typing import Any
 import bpy
 
 from .. import api, properties
-from ..worker.dist_engine.protocol import RECONSTRUCT
+from ..steps import Steps
+from ..worker.dist_engine.protocol import RECONSTRUCT, Request
 from . import running
+from .reading import ReadingOperator
 
 
-class DIST_OT_reconstruct(running.JobOperator, bpy.types.Operator):
+class DIST_OT_reconstruct(running.JobOperator, ReadingOperator, bpy.types.Operator):
     """Reconstruct the thing that the cameras' pictures show"""  # noqa: D400
 
     bl_idname = "dist.reconstruct"
@@ -28,10 +30,13 @@ class DIST_OT_reconstruct(running.JobOperator, bpy.types.Operator):
             return True
         return False
 
-    def execute(self, context: bpy.types.Context) -> set[Any]:
+    def reading(self, context: bpy.types.Context) -> Steps[Request]:
+        """Check the scene and read its pictures."""
+        return api.gathering(**properties.inputs(context.scene))
+
+    def done(self: Any, context: bpy.types.Context, request: Request) -> set[Any]:
         """Start a job; wait for it in background mode, or where asked to."""
-        scene = context.scene
-        return self.run(lambda: api.start_reconstruction(**properties.inputs(scene)), scene)
+        return self.run(lambda: api.start_request(request), context.scene)
 
 
 CLASSES = (DIST_OT_reconstruct,)

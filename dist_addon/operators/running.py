@@ -72,9 +72,7 @@ class JobOperator:
             with common.in_line() if beside else contextlib.nullcontext():
                 job = begin()
         except RequestError as error:
-            say(str(error), self.task, failure=True)
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return self.fail(error)
         properties.of(scene).last_job = str(job.folder)
         if beside:
             watch(job, scene)
@@ -93,6 +91,12 @@ class JobOperator:
             self.report({"ERROR"}, str(error).removeprefix("Error: ").strip())
             return {"CANCELLED"}
         return {"FINISHED"}
+
+    def fail(self: Any, error: RequestError) -> set[Any]:
+        """Tell the user why there is no job, also in the panel."""
+        say(str(error), self.task, failure=True)
+        self.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
 
 
 def watch(job: Job, scene: bpy.types.Scene) -> None:

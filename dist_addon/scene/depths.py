@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..steps import Steps
 from ..worker.dist_engine.protocol import RequestError, View
 from .folders import Folder
 from .images import Picture
@@ -37,8 +38,8 @@ class Depths:
     scale: float = 1.0
 
 
-def read_depths(depths: Depths, shots: list[Shot], views: list[View], masks: np.ndarray) -> np.ndarray:
-    """Return the thing's depths.
+def read_depths(depths: Depths, shots: list[Shot], views: list[View], masks: np.ndarray) -> Steps[np.ndarray]:
+    """Read the thing's depths.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ def read_depths(depths: Depths, shots: list[Shot], views: list[View], masks: np.
         known = np.isfinite(read) & (read > 0) & (read < FARTHEST) & (mask == 255)
         read = read * (_cosines(view, mask.shape) if depths.kind == "distance" else 1.0) * depths.scale
         own[known] = read[known]
+        yield
     if not np.isfinite(made).any():
         raise RequestError(
             f"The files of the depth folder {folder.path} hold no depth where the masks show the thing: check "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import bpy
 import numpy as np
 
+from ..steps import Steps
 from ..worker.dist_engine.protocol import RequestError
 from .folders import Folder, refuse_missing
 from .images import Picture
@@ -91,8 +92,8 @@ def read_masks(
     height: int,
     may_lack: bool = False,
     colours: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the masks of shots (see `mask_shots`) whose masks are pictures of this size.
+) -> Steps[tuple[np.ndarray, np.ndarray]]:
+    """Read the masks of shots (see `mask_shots`) whose masks are pictures of this size.
 
     Parameters
     ----------
@@ -116,6 +117,7 @@ def read_masks(
     made = np.empty((len(shots), height, width), np.uint8)
     for number, (mask, shot) in enumerate(zip(made, shots, strict=True)):
         pixels = _read(shot, shots[0], width, height)
+        yield
         if colours is not None:
             colours[number] = _to_bytes(pixels)[..., :3]
         if masks is None and may_lack and pixels[..., 3].min() >= 1:
@@ -129,8 +131,8 @@ def read_masks(
     return made, made.any(axis=(1, 2))
 
 
-def read_colours(shots: list[Shot], width: int, height: int) -> np.ndarray:
-    """Return the colours of shots' pictures, which have this size, as their files have them: (V, H, W, 3) uint8.
+def read_colours(shots: list[Shot], width: int, height: int) -> Steps[np.ndarray]:
+    """Read the colours of shots' pictures, which have this size, as their files have them: (V, H, W, 3) uint8.
 
     Raises
     ------
@@ -142,7 +144,11 @@ def read_colours(shots: list[Shot], width: int, height: int) -> np.ndarray:
             f"{len(shots)} pictures of {width} x {height} are too many to compare their colours: scale them down, or "
             "take fewer."
         )
-    return np.stack([_to_bytes(_read(shot, shots[0], width, height))[..., :3] for shot in shots])
+    made = np.empty((len(shots), height, width, 3), np.uint8)
+    for colours, shot in zip(made, shots, strict=True):
+        colours[:] = _to_bytes(_read(shot, shots[0], width, height))[..., :3]
+        yield
+    return made
 
 
 def _read(shot: Shot, first: Shot, width: int, height: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -41,6 +41,10 @@ class Cameras:
         left, _, right = np.linalg.svd(self.rotation.double().cpu().numpy())
         extrinsics = np.concatenate([left @ right, self.translation.double().cpu().numpy()[..., None]], 2)
         return [View(*parts) for parts in zip(names, self.K.double().cpu().numpy(), extrinsics, strict=True)]
+
+    def enlarged(self, factor: int) -> Cameras:
+        """The same cameras before pictures that are so many times as long."""
+        return replace(self, K=self.K * self.K.new_tensor([factor, factor, 1])[:, None])
 
     def moved(self, pose: Tensor, log_focal: Tensor) -> Cameras:
         """Apply increments, with their graph.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from .meshing import Mesh, extract_mesh
 from .preview import Preview
 from .prior import Prior
 from .protocol import PRIOR_FILE, Request, RequestError, Result, View
+from .shrinking import shrunk
 from .tracing.march import march
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
         The reporter was told to stop.
     """
     clock = Clock()
-    request = Request.load(folder)
+    whole = Request.load(folder)
+    request, factor = shrunk(whole)
     settings = request.settings
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -69,21 +72,22 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
     uncertainty = found.place.scale * spread_out(found.variances, mesh.vertices).sqrt()
     clock.lap("judge")
 
-    colours = None if request.pictures is None else paint(mesh, found, observations, request.pictures)
+    found = replace(found, cameras=found.cameras.enlarged(factor))
+    colours = None if whole.pictures is None else paint(mesh, found, whole, whole.pictures)
     clock.lap("colour")
 
-    told = report(request, found, iou, counter, clock, device) | {"early": reporter.finishing}
+    told = report(whole, found, iou, counter, clock, device) | {"early": reporter.finishing}
     # The thing's own axes are the bounds' (right, back, up), whatever the prior's frame is.
     placed = mesh.placed(found.place, prior.axes())
     Result(**placed, uncertainty=uncertainty.cpu().numpy(), colours=colours, report=told).save(folder)
     preview.remove()
 
 
-def paint(mesh: Mesh, found: Fit, observations: Observations, pictures: np.ndarray) -> np.ndarray:
+def paint(mesh: Mesh, found: Fit, request: Request, pictures: np.ndarray) -> np.ndarray:
     """The pictures' colours (N, 3) uint8 at a mesh's vertices."""
-    place, masks = found.place, observations.masks | ~observations.masked[:, None, None]
+    place, masks = found.place, (request.masks >= 128) | ~request.mask_counts[:, None, None]
     normals = mesh.normals @ place.rotation.T
-    return vertex_colours(place.to_world(mesh.vertices), normals, found.cameras, pictures, masks.cpu().numpy())[0]
+    return vertex_colours(place.to_world(mesh.vertices), normals, found.cameras, pictures, masks)[0]
 
 
 def spread_out(of: Callable[[torch.Tensor], torch.Tensor], vertices: torch.Tensor) -> torch.Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import igl
 import numpy as np
 import torch
+from scipy import ndimage  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, normalize, pad
 
@@ -212,8 +212,7 @@ class Observations:
             return {}
         masks = self.masks[:, None].float()
         radius = max(1, round(OUTLINE_WIDTH * max(self.masks.shape[1:])))
-        grown = max_pool2d(masks, 2 * radius + 1, 1, radius)[:, 0] > 0
-        shrunk = -max_pool2d(-masks, 2 * radius + 1, 1, radius)[:, 0] > 0
+        grown, shrunk = _grown(masks, radius)[:, 0] > 0, -_grown(-masks, radius)[:, 0] > 0
         outside = ~grown & self.masked[:, None, None]
         kinds = {"outline": grown & ~shrunk, "inside": shrunk, "outside": outside}
         return {name: kind.flatten().nonzero()[:, 0] for name, kind in kinds.items()}
@@ -336,22 +335,26 @@ def distance_to_masks(masks: np.ndarray) -> Tensor:
 
     The edge is half way to the nearest pixel inside, along its normal: a slanted edge is nearer than an upright one.
     """
-    distances = torch.zeros(masks.shape)
-    if not masks.any():
-        return distances
-    far = float(sum(masks.shape[1:]))
-    inside, outside = (np.argwhere(kind) * [far, 1.0, 1.0] for kind in (masks, ~masks))
-    # libigl's tree takes simplices of any kind: here, points, with the views far apart.
-    each = np.arange(len(inside), dtype=np.int64)[:, None]
-    squared, nearest, _ = igl.point_mesh_squared_distance(outside, inside, each)
-    way = torch.as_tensor(inside[nearest] - outside, dtype=torch.float32)[:, 1:]
-    length = torch.as_tensor(squared, dtype=torch.float32).sqrt()
-    where = torch.as_tensor(~masks)
-    across, down = (slope[where] for slope in _slopes(torch.as_tensor(masks, dtype=torch.float32)))
-    steep = (across**2 + down**2).sqrt()
-    along = (way[:, 0] * down + way[:, 1] * across).abs() / steep.clamp(min=1e-6)
-    distances[where] = torch.where((length < 1.5) & (steep > 0), along / 2, length - 0.5)
-    return distances
+    if not len(masks):
+        return torch.zeros(masks.shape)
+    return torch.stack([_distance_to_mask(mask) for mask in masks])
+
+
+def _distance_to_mask(mask: np.ndarray) -> Tensor:
+    length, nearest = ndimage.distance_transform_edt(~mask, return_indices=True)
+    length = torch.as_tensor(length, dtype=torch.float32)
+    down, across = torch.as_tensor(nearest - np.indices(mask.shape), dtype=torch.float32)
+    right, below = (slope[0] for slope in _slopes(torch.as_tensor(mask, dtype=torch.float32)[None]))
+    steep = (right**2 + below**2).sqrt()
+    along = (down * below + across * right).abs() / steep.clamp(min=1e-6)
+    outside = torch.where((length < 1.5) & (steep > 0), along / 2, length - 0.5)
+    return torch.where(torch.as_tensor(mask), 0.0, outside)
+
+
+def _grown(pictures: Tensor, radius: int) -> Tensor:
+    """The greatest values within squares about the pixels of pictures (V, 1, H, W)."""
+    tall = max_pool2d(pictures, (2 * radius + 1, 1), 1, (radius, 0))
+    return max_pool2d(tall, (1, 2 * radius + 1), 1, (0, radius))
 
 
 def _slopes(pictures: Tensor) -> tuple[Tensor, Tensor]:
