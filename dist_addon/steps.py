@@ -22,7 +22,7 @@ def finish(steps: Steps[T]) -> T:
 
 
 def at_once(function: Callable[P, Steps[T]]) -> Callable[P, T]:
-    """Return a function like one that pauses, but that takes all steps."""
+    """Return a function like one that pauses, but that returns at the end of all steps."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:

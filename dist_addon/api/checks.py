@@ -50,7 +50,7 @@ class ViewCheck:
 
 
 def checking_views(cameras: Cameras | None, **inputs: Unpack[Inputs]) -> Steps[list[ViewCheck]]:
-    """Look at each view as `gather` would at it alone; nothing is started, and nothing changed.
+    """Look at each view as `gather` would at it alone, pausing after each; nothing is started, and nothing changed.
 
     Parameters
     ----------

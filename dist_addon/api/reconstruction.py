@@ -106,7 +106,7 @@ def gathering(
     settings: Settings | None = None,
     scene: bpy.types.Scene | None = None,
 ) -> Steps[Request]:
-    """Turn the scene into a request, with every check that needs no work.
+    """Turn the scene into a request, with every check that needs no work, pausing after each picture.
 
     Parameters
     ----------
@@ -384,7 +384,7 @@ def making_bounds(
     masks: Masks = None,
     scene: bpy.types.Scene | None = None,
 ) -> Steps[MadeBounds]:
-    """Bring an Empty around what the masks show, or else where the cameras look.
+    """Bring an Empty around what the masks show, or else where the cameras look, pausing after each picture.
 
     Parameters
     ----------
