@@ -228,13 +228,17 @@ class Problem:
         the observations' are. That of cameras counts in, where they are unknown.
         """
         # Only as many independent observations as there were weigh against the prior, which is in the matrix, too.
-        covariance = torch.linalg.pinv(INDEPENDENT * model.curvature, hermitian=True)
-        known = self.parts["place"].stop
+        sharpness, axes = torch.linalg.eigh(INDEPENDENT * model.curvature)
+        least = len(sharpness) * torch.finfo(sharpness.dtype).eps * sharpness.abs().max()
+        # The root of the covariance: a variance made of squares cannot be rounded to less than nothing.
+        root = axes[: self.parts["place"].stop] * torch.where(sharpness > least, sharpness, float("inf")).rsqrt()
         at = self.prior.decoder.field(self.code(state), self.counter).jacobian(points, "uncertainty")
         columns = torch.cat([points.new_zeros(len(points), 0), *self._object_columns(at, points, points)], 1)
         # f changes by so much where the surface moves by one.
-        steep = at.d_point.square().sum(1).clamp(min=0.01)
-        return ((columns @ covariance[:known, :known]) * columns).sum(1) / steep
+        steep = at.d_point.square().sum(1)
+        found = (columns @ root).square().sum(1) / steep.clamp(min=0.01)
+        # In the corner of a thin part it can be flat, which says nothing of the surface: as unsure as anywhere.
+        return torch.where(steep > 0, found, found.amax())
 
     def _silhouette(self, field: Field, state: State, outlines: Outlines) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rows, their sides and views, for the rays on the wrong side of the outline.
