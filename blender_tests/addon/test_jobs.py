@@ -178,7 +178,7 @@ def test_cancel_within_three_seconds(tmp_path, python, worker):
     job = make_job(tmp_path, "wait", python, worker)
     job.start()
     wait_until((job.folder / "ready.txt").exists, 20)
-    assert job.poll() and job.state == "running"
+    wait_until(lambda: bool(job.poll()) and job.state == "running", 20)
     job.cancel()
     assert wait_until(lambda: not is_alive(job.pid), 3) < 1.5
     wait_until(lambda: job.poll() is not None and job.finished, 1)

@@ -174,7 +174,7 @@ def test_normals_of_one_view_tell_more_than_its_mask() -> None:
         evaluate = _on_rays(problem, observations, 400)
         *_, (state, _) = levenberg_marquardt.minimise(problem.moved, start, evaluate, 15)
         errors.append(error_of(prior, problem.code(state), code))
-    assert errors[1] < 0.5 * errors[0]
+    assert errors[1] < 0.7 * errors[0]
 
 
 def seen_normals(field: Field, views: list[View]) -> np.ndarray:
