@@ -3,8 +3,8 @@
 All three know where the thing stands, and use the same decoder, the same kind of prior on the code, the same starts and
 the same Levenberg-Marquardt steps. "DeepSDF" is Park et al.'s shape completion (CVPR 2019, section 6.3): f is zero at
 the points, and plus and minus a little before and behind them, along the rays. How far, how sure that is, and how much
-the prior on the code holds was chosen with ``--tune``, on other shapes, at 20 and at 100 points; other numbers of points
-take what is best at 100.
+the prior on the code holds was chosen with ``--tune``, on other shapes, at 20 and at 100 points; other numbers of
+points take what is best at 100.
 """
 
 from __future__ import annotations
