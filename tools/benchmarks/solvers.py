@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from dist_engine.fitting import adam, levenberg_marquardt
 from dist_engine.fitting.model import Quadratic
-from dist_engine.fitting.observations import Observations
+from dist_engine.fitting.observations import Observations, Pick
 from dist_engine.fitting.problem import Problem, State, Unknowns
 from dist_engine.fitting.start import start_places, start_states
 from dist_engine.prior import Prior
@@ -63,15 +63,15 @@ def compare(scene: Scene, observed: str, near: str) -> dict[str, Any]:
         given["masked"] = np.zeros(VIEWS, bool)
     request = scene.request(refine_placement=True, **given)
     observations = Observations(request, torch.device("cpu"), torch.Generator().manual_seed(0))
-    pick = observations.draw(RAYS)
     paths = {}
     for name, solver, steps in (("adam", adam.minimise, ADAM_STEPS), ("lm", levenberg_marquardt.minimise, LM_STEPS)):
-        counter: Counter[str] = Counter()
+        observations.generator.manual_seed(0)
+        pick, counter = observations.draw(RAYS), Counter[str]()
         problem = Problem(scene.prior, Unknowns(), VIEWS, counter)
         first = start(problem, observations, scene.prior, request, near)
         counter.clear()
 
-        def evaluate(state: State, problem: Problem = problem) -> Quadratic:
+        def evaluate(state: State, problem: Problem = problem, pick: Pick = pick) -> Quadratic:
             return problem.evaluate(state, observations.sample(pick, state.cameras, state.place))
 
         began, path, end = time.monotonic(), [], first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from ..protocol import Request
 from ..tracing.rays import Rays
 from .colours import LEVELS, Colours, Pictures, neighbours, pool
 from .stereo import Matches, match
+from .warm import Warm
 
 # Half of the rays go to the outline, where nearly all of a silhouette's information is.
 SHARES = {"outline": 0.5, "inside": 0.25, "outside": 0.25}
@@ -45,6 +46,8 @@ class Outlines:
         Distance in the picture to the mask's edge, in pixels; 0 where `inside`.
     weight : float
         How many independent observations each of them stands for.
+    warm : Warm
+        What was learnt when the same rays were traced before.
     """
 
     rays: Rays
@@ -52,6 +55,7 @@ class Outlines:
     inside: Tensor
     outside_by: Tensor
     weight: float
+    warm: Warm = field(default_factory=Warm)
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,8 @@ class Sample:
 class Pick:
     """What a sample takes: flat indices of pixels with a mask, with a depth, and with a normal, and of points.
 
-    And of matches, at a level of the pictures: 0 is the finest.
+    And of matches, at a level of the pictures: 0 is the finest. `warm` is what tracing the masks' rays leaves to the
+    next time.
     """
 
     mask: Tensor
@@ -148,6 +153,7 @@ class Pick:
     points: Tensor
     matches: Tensor
     level: int
+    warm: Warm = field(default_factory=Warm)
 
     def of_view(self, view: int, observations: Observations) -> Pick:
         """What one view alone sees of it."""
@@ -259,7 +265,7 @@ class Observations:
         points = place.to_object(self.points[pick.points])
         weight = _weight(len(self.points), len(points))
         return Sample(
-            self.outlines(pick.mask, cameras, place),
+            self.outlines(pick.mask, cameras, place, pick.warm),
             self._depths(pick.depth, cameras, place),
             self._normals(pick.normal, cameras, place),
             Points(points, weight),
@@ -267,11 +273,11 @@ class Observations:
             *self._colours(pick, cameras, place),
         )
 
-    def outlines(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> Outlines:
-        """What the masks say at pixels (N,)."""
+    def outlines(self, pixels: Tensor, cameras: Cameras, place: Similarity, warm: Warm | None = None) -> Outlines:
+        """What the masks say at pixels (N,), and what was learnt when these were traced before."""
         rays, views = self._rays(pixels, cameras, place)
         inside, outside_by = self.masks.flatten()[pixels], self.outside_by.flatten()[pixels]
-        return Outlines(rays, views, inside, outside_by, INDEPENDENT / max(len(pixels), 1))
+        return Outlines(rays, views, inside, outside_by, INDEPENDENT / max(len(pixels), 1), warm or Warm())
 
     def _depths(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> Sights:
         rays, views = self._rays(pixels, cameras, place)

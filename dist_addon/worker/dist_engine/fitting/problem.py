@@ -248,8 +248,7 @@ class Problem:
         would mislead.
         """
         rays = outlines.rays
-        # Longer steps jump thin legs, and a coarser threshold makes the mesh that much too thin.
-        trace = march(field, rays, 0.2 * rays.threshold(), relaxation=1.0)
+        trace = outlines.warm.trace(field, rays, outlines.inside)
         nearest, value = trace.distance.clone(), trace.value.clone()
         extra = (trace.hit & ~outlines.inside).nonzero()[:, 0]
         nearest[extra] = deepest(field, rays[extra], nearest[extra], rays.far[extra])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -12,9 +13,12 @@ from ..prior import Prior
 from ..protocol import Placement, Request, RequestError
 from .observations import Observations
 from .problem import Problem, State
+from .warm import Warm
 
 CANDIDATES = 120
 RAYS = 300
+# Most steps of such a ray: those that graze the surface would take as long as all others together.
+STEPS = 12
 # Turns about the world's up that are tried where nothing says where the thing's front is, and so many more candidates.
 TURNS, MORE = 12, 3
 
@@ -88,7 +92,7 @@ def start_states(problem: Problem, observations: Observations, places: list[Simi
     each = CANDIDATES if len(places) == 1 else MORE * CANDIDATES // len(places)
     stride = max(1, len(prior.codes) // each)
     codes: list[Tensor] = [prior.mean, *prior.codes[::stride]]
-    pick = observations.draw(RAYS, -1)
+    pick = replace(observations.draw(RAYS, -1), warm=Warm(STEPS))
     states, costs = [], []
     for place in places:
         sample = observations.sample(pick, observations.cameras, place)

@@ -1,0 +1,50 @@
+"""What steps of a fit leave to the next, against a trace that knows nothing."""
+
+from __future__ import annotations
+
+import torch
+from dist_engine.fitting.warm import Warm
+from dist_engine.tracing.march import march
+from dist_engine.tracing.rays import Rays
+
+from blender_tests.engine.closed_forms import PlateAndBall
+
+
+def parallel_rays(count: int, shift: float = 0.0) -> Rays:
+    """Rays along +z through a square, from before the unit sphere."""
+    generator = torch.Generator().manual_seed(0)
+    origins = torch.rand(count, 3, generator=generator) * 0.9 - 0.45 + shift
+    origins[:, 2] = -2.0
+    directions = torch.tensor([0.0, 0.0, 1.0]).expand(count, 3)
+    return Rays.through_unit_sphere(origins, directions, torch.ones(count), torch.full((count,), 1e-3))
+
+
+def test_steps_of_a_fit_see_what_a_new_trace_sees() -> None:
+    warm, count = Warm(), 3000
+    # The plate before the ball grows thicker, thinner, and leaves; then the thing moves before the rays.
+    for step, (half, shift) in enumerate([(0.02, 0.0), (0.03, 0.0), (0.004, 0.0), (-0.1, 0.0), (0.01, 0.02)]):
+        rays = parallel_rays(count, shift)
+        truth = march(PlateAndBall(torch.tensor([half])), rays, 0.2 * rays.threshold(), relaxation=1.0)
+        field = PlateAndBall(torch.tensor([half]))
+        inside = torch.arange(count) % 3 > 0
+        found = warm.trace(field, rays, inside)
+        # Where a ray is on its way for longer than a trace may take, it hits all the same.
+        assert not (truth.hit & ~found.hit).any()
+        assert (found.hit & ~truth.hit).float().mean() < 0.003, step
+        assert torch.equal(found.hit[~inside], truth.hit[~inside])
+        missed = ~found.hit
+        torch.testing.assert_close(found.value[missed], truth.value[missed])
+        torch.testing.assert_close(found.distance[missed], truth.distance[missed])
+        known = found.hit & inside & (found.queries == 1)
+        assert (field.distance(rays[known].at(found.distance[known]), field.code) < 0).all()
+        assert found.queries.sum() == sum(field.counter.values())
+
+
+def test_what_has_hit_is_asked_once() -> None:
+    warm, rays, inside = Warm(), parallel_rays(2000), torch.ones(2000, dtype=torch.bool)
+    field = PlateAndBall(torch.tensor([0.02]))
+    hit = warm.trace(field, rays, inside).hit
+    for _ in range(3):
+        again = warm.trace(field, rays, inside)
+        assert torch.equal(again.hit, hit)
+    assert again.queries[hit].mean() < 1.2

@@ -1,0 +1,63 @@
+"""What one step of a fit leaves to the next: where rays were inside the thing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..decoder import Field
+from ..tracing.march import Trace, march
+from ..tracing.rays import Rays
+
+# So far behind its hit, a ray is taken to be inside.
+BEHIND = 0.01
+
+
+class Warm:
+    """A point inside the thing on each ray that should meet it: one query tells whether it still does.
+
+    That holds whatever has changed since. A ray that comes from outside and is inside somewhere meets the surface, and
+    where it does is of no interest to a mask.
+
+    Parameters
+    ----------
+    steps : int
+        Most steps of a ray.
+    """
+
+    def __init__(self, steps: int = 50) -> None:
+        self.steps = steps
+        # In the object frame, which moves with the thing; and f there.
+        self.points: Tensor | None = None
+        self.values: Tensor | None = None
+
+    @torch.no_grad()
+    def trace(self, field: Field, rays: Rays, inside: Tensor) -> Trace:
+        """Trace the same N rays as before, of which those `inside` (N,) a mask should meet the surface.
+
+        Of those that are found by their points, `distance` is where they are inside.
+        """
+        if self.points is None or self.values is None:
+            self.points, self.values = torch.full_like(rays.origins, float("nan")), torch.zeros_like(rays.near)
+        distance = ((self.points - rays.origins) * rays.directions).sum(1)
+        asked = (inside & (distance > rays.near) & (distance < rays.far)).nonzero()[:, 0]
+        f = field(rays[asked].at(distance[asked]), "inside")
+        # The ball of radius |f| is inside as well: on towards the middle, but not through it.
+        deeper = f < self.values[asked]
+        self.values[asked] = f
+        on = asked[deeper]
+        self.points[on] = rays[on].at(distance[on] - f[deeper])
+
+        hit, value = torch.zeros_like(inside), torch.zeros_like(distance)
+        queries = torch.zeros_like(distance)
+        queries[asked] = 1.0
+        hit[asked[f < 0]] = True
+        rest = (~hit).nonzero()[:, 0]
+        some = rays[rest]
+        # Longer steps jump thin legs, and a coarser threshold makes the mesh that much too thin.
+        found = march(field, some, 0.2 * some.threshold(), steps=self.steps, relaxation=1.0)
+        hit[rest], distance[rest], value[rest] = found.hit, found.distance, found.value
+        queries[rest] += found.queries
+        new = rest[found.hit]
+        self.points[new], self.values[new] = rays[new].at(distance[new] + BEHIND), 0.0
+        return Trace(hit, distance, value, queries)
