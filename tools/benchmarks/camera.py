@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from dist_engine.prior import Prior
 from dist_engine.protocol import View
 
 from . import scenes
-from .priors import UNSEEN
+from .scenes import Row
 
 VIEWS = 8
 # Pixels along the side of a known shape's picture.
@@ -32,15 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
-    rows: list[dict[str, Any]] = []
-    for prior in scenes.classes_of(options):
-        for seed in range(UNSEEN, UNSEEN + options.instances):
-            for trial in range(options.trials):
-                rows.append(known(prior, seed, trial))
-                print(scenes.line(rows[-1]), flush=True)
-            if not options.skip_unknown:
-                rows.append(unknown(prior, seed))
-                print(scenes.line(rows[-1]), flush=True)
+    rows = scenes.measured(options, measure)
     alone = [row for row in rows if row["shape"] == "known"]
     if alone:
         found = np.mean([row["degrees"] < FOUND[0] and row["distance"] < FOUND[1] for row in alone])
@@ -50,6 +43,14 @@ def run(options: argparse.Namespace) -> None:
         for key in ("degrees_before", "degrees", "distance_before", "distance", "chamfer", "chamfer_true_cameras"):
             print(f"unknown shape, median {key}: {np.median([row[key] for row in together]):.4f}")
     scenes.write(options, rows)
+
+
+def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Row]:
+    """Find cameras before one shape, known and unknown."""
+    for trial in range(options.trials):
+        yield known(prior, seed, trial)
+    if not options.skip_unknown:
+        yield unknown(prior, seed)
 
 
 def known(prior: Prior, seed: int, trial: int) -> dict[str, Any]:

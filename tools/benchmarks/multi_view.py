@@ -12,7 +12,7 @@ from dist_engine.training.sampling import normalisation
 from generators import GENERATORS
 
 from . import scenes, video
-from .priors import UNSEEN
+from .scenes import Row
 
 FRAMES = 24
 OBSERVED = ("colours", "silhouettes", "both")
@@ -27,12 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
-    rows: list[dict[str, Any]] = []
-    for prior in scenes.classes_of(options):
-        for seed in range(UNSEEN, UNSEEN + options.instances):
-            for row in measure(prior, seed):
-                rows.append(row)
-                print(scenes.line(row), flush=True)
+    rows = scenes.measured(options, measure)
     print(f"\n{'':>12} {'runs':>5} {'Chamfer x 1000, median':>24} {'share of the start, median':>28}")
     for observed in ("start", *OBSERVED):
         some = [row for row in rows if row["observed"] == observed]
@@ -41,14 +36,14 @@ def run(options: argparse.Namespace) -> None:
     scenes.write(options, rows)
 
 
-def measure(prior: Prior, seed: int) -> list[dict[str, Any]]:
+def measure(options: argparse.Namespace, prior: Prior, seed: int) -> list[Row]:
     """The start and the fits of one shape."""
     vertices, faces = GENERATORS[prior.name](seed)
     vertices = normalisation(vertices, prior.radius)(vertices)
     scene = scenes.mesh_scene(f"{prior.name} {seed}", prior, vertices, faces, orbit(prior))
     pictures = video.frames(scene.name, prior, scene.vertices, scene.faces, scene.views, scenes.SIZE)
     begin = scenes.chamfer(scene, prior.mean)
-    rows: list[dict[str, Any]] = [{"name": scene.name, "observed": "start", "chamfer": begin, "share": 1.0}]
+    rows: list[Row] = [{"name": scene.name, "observed": "start", "chamfer": begin, "share": 1.0}]
     nothing = {"masks": np.zeros_like(scene.masks), "masked": np.zeros(FRAMES, bool)}
     given: dict[str, dict[str, Any]] = {
         "colours": {"pictures": pictures} | nothing,

@@ -13,8 +13,7 @@ from dist_engine.prior import Prior
 from torch.nn.functional import max_pool2d
 
 from . import scenes
-from .priors import UNSEEN
-from .scenes import Scene
+from .scenes import Row, Scene
 
 VIEWS, STEPS = 8, 60
 # Standard deviations, as shares of the object's largest extent; pixels; shares of the views.
@@ -34,21 +33,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
-    rows: list[dict[str, Any]] = []
-    kinds = options.kinds.split(",")
-    for prior in scenes.classes_of(options):
-        for seed in range(UNSEEN, UNSEEN + options.instances):
-            scene = scenes.unseen_scene(prior, seed, VIEWS)
-            for kind in kinds:
-                for level, given in spoilt(scene, prior, seed, kind):
-                    found, cost = scenes.run_fit(scene, scene.request(iterations=STEPS, **given))
-                    row = {"class": prior.name, "seed": seed, "kind": kind, kind: level}
-                    rows.append(row | {"chamfer_x1000": scenes.chamfer(scene, found.code, found.place)} | cost)
-                    print(scenes.line(rows[-1]), flush=True)
-    for kind in kinds:
+    rows = scenes.measured(options, measure)
+    for kind in options.kinds.split(","):
         some = [row for row in rows if row["kind"] == kind]
         scenes.medians(some, kind, list(KINDS[kind]))
     scenes.write(options, rows)
+
+
+def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Row]:
+    """Fit to what is seen of one shape, with all kinds of noise."""
+    scene = scenes.unseen_scene(prior, seed, VIEWS)
+    for kind in options.kinds.split(","):
+        for level, given in spoilt(scene, prior, seed, kind):
+            found, cost = scenes.run_fit(scene, scene.request(iterations=STEPS, **given))
+            row = {"class": prior.name, "seed": seed, "kind": kind, kind: level}
+            yield row | {"chamfer_x1000": scenes.chamfer(scene, found.code, found.place)} | cost
 
 
 def spoilt(scene: Scene, prior: Prior, seed: int, kind: str) -> Iterator[tuple[float, dict[str, Any]]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import igl
 import numpy as np
@@ -23,7 +22,7 @@ from dist_engine.training.sampling import normalisation, sdf_samples
 
 from . import scenes
 from .priors import FOLDERS, SAMPLES, best_pose
-from .scenes import Scene
+from .scenes import Row, Scene
 
 VIEWS, STEPS = 8, 100
 
@@ -36,18 +35,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
-    rows: list[dict[str, Any]] = []
-    for prior in scenes.classes_of(options):
-        folder = options.meshes / FOLDERS.get(prior.name, prior.name)
-        for path in sorted(folder.glob("*.*"))[: options.instances]:
-            rows.append({"class": prior.name, "mesh": path.stem} | measure(prior, path))
-            print(scenes.line(rows[-1]), flush=True)
+    names = options.classes.split(",")
+    folders = {name: options.meshes / FOLDERS.get(name, name) for name in names}
+    meshes = [(name, path) for name in names for path in sorted(folders[name].glob("*.*"))[: options.instances]]
+    rows = scenes.measured(options, measure, meshes)
     for name in ("iou_fitted", "iou_held_out", "chamfer_x1000"):
         print(f"median {name}: {np.median([row[name] for row in rows]):.3f}")
     scenes.write(options, rows)
 
 
-def measure(prior: Prior, path: Path) -> dict[str, float]:
+def measure(options: argparse.Namespace, prior: Prior, path: Path) -> list[Row]:
     """Fit a mesh file's silhouettes and compare with others."""
     vertices, faces = igl.read_triangle_mesh(str(path))
     vertices = normalisation(vertices, prior.radius)(vertices)
@@ -60,11 +57,12 @@ def measure(prior: Prior, path: Path) -> dict[str, float]:
         fitted,
         replace(fitted.request(refine_placement=True, iterations=STEPS, placement=None), bounds=around(fitted)),
     )
-    return {
+    errors = {
         "iou_fitted": iou(fitted, found),
         "iou_held_out": iou(held_out, found),
         "chamfer_x1000": scenes.chamfer(fitted, found.code, found.place),
-    } | cost
+    }
+    return [{"class": prior.name, "mesh": path.stem} | errors | cost]
 
 
 def part(scene: Scene, first: int) -> Scene:

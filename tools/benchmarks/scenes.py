@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +32,12 @@ from dist_engine.training.sampling import normalisation, sample_surface
 from generators import GENERATORS
 
 from .feedforward import CACHE
-from .priors import PRIORS
+from .priors import PRIORS, UNSEEN
 from .truth import truth
 
+Row = dict[str, Any]
+Measure = Callable[[argparse.Namespace, Prior, Any], Iterable[Row]]
+CORES = os.cpu_count() or 1
 # Baselines are tuned on seeds from here on.
 TUNING = 30_000
 # Pixels along a picture's side, and the object's distance: the unit sphere fills most of it.
@@ -73,15 +82,35 @@ def add_arguments(parser: argparse.ArgumentParser, classes: tuple[str, ...], ins
     """The options that choose shapes, and where the rows go."""
     parser.add_argument("--classes", default=",".join(classes), help="built-in priors, with commas between")
     parser.add_argument("--instances", type=int, default=instances, metavar="N", help="held-out shapes of each class")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads (default: all)")
+    parser.add_argument("--jobs", type=int, default=CORES, metavar="N", help="shapes at a time (default: one a core)")
     parser.add_argument("--json", type=Path, metavar="FILE")
 
 
 def classes_of(options: argparse.Namespace) -> list[Prior]:
     """The priors of the chosen classes."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
     return [Prior.load(PRIORS / f"{name}.safetensors") for name in options.classes.split(",")]
+
+
+def measured(
+    options: argparse.Namespace, measure: Measure, things: Iterable[tuple[str, Any]] | None = None
+) -> list[Row]:
+    """The rows of all things, printed as they come: pairs of a class and what `measure` is given with its prior.
+
+    By default the things are the seeds of the unseen shapes of the chosen classes. Each has a process of its own.
+    """
+    if things is None:
+        things = product(options.classes.split(","), range(UNSEEN, UNSEEN + options.instances))
+    threads, rows = max(1, CORES // options.jobs), list[Row]()
+    # Forked processes would wait for threads that they do not have.
+    with ProcessPoolExecutor(options.jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+        for some in pool.map(partial(_measured, measure, options), things):
+            rows += some
+            print("\n".join(line(row) for row in some), flush=True)
+    return rows
+
+
+def _measured(measure: Measure, options: argparse.Namespace, thing: tuple[str, Any]) -> list[Row]:
+    return list(measure(options, Prior.load(PRIORS / f"{thing[0]}.safetensors"), thing[1]))
 
 
 def write(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:

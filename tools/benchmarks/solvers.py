@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -18,8 +19,7 @@ from dist_engine.fitting.start import start_places, start_states
 from dist_engine.prior import Prior
 
 from . import scenes
-from .priors import UNSEEN
-from .scenes import Scene
+from .scenes import Row, Scene
 
 OBSERVED = ("silhouettes", "depth", "both")
 STARTS = ("near", "far")
@@ -35,15 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
-    adam.RATE = options.rate
-    rows: list[dict[str, Any]] = []
-    for prior in scenes.classes_of(options):
-        for seed in range(UNSEEN, UNSEEN + options.instances):
-            scene = scenes.unseen_scene(prior, seed, VIEWS)
-            for observed, near in product(OBSERVED, STARTS):
-                row = {"name": scene.name, "observed": observed, "start": near} | compare(scene, observed, near)
-                rows.append(row)
-                print(scenes.line(row), flush=True)
+    rows = scenes.measured(options, measure)
     keys = ("reached", "steps", "seconds_share", "queries_share", "chamfer_adam", "chamfer_lm")
     print(f"\n{'':>18} {'runs':>5} " + " ".join(f"{key:>13}" for key in keys))
     for observed, near in [*product(OBSERVED, STARTS), ("all", "")]:
@@ -54,6 +46,14 @@ def run(options: argparse.Namespace) -> None:
         print(f"{observed:>12} {near:>5} {len(some):5d} " + " ".join(f"{cell:13.3f}" for cell in cells))
     print(f"reached: LM came to Adam's last cost in {LM_STEPS} steps and a quarter of its seconds and queries")
     scenes.write(options, rows)
+
+
+def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Row]:
+    """Compare the solvers on one shape, from all that may be observed and all starts."""
+    adam.RATE = options.rate
+    scene = scenes.unseen_scene(prior, seed, VIEWS)
+    for observed, near in product(OBSERVED, STARTS):
+        yield {"name": scene.name, "observed": observed, "start": near} | compare(scene, observed, near)
 
 
 def compare(scene: Scene, observed: str, near: str) -> dict[str, Any]:

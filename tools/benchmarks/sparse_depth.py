@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,7 @@ from dist_engine.prior import Prior
 from torch import Tensor
 
 from . import scenes
-from .priors import UNSEEN
-from .scenes import Scene
+from .scenes import Row, Scene
 
 COUNTS = ("dense", "50%", "10%", "100", "50", "20")
 METHODS = ("DeepSDF", "ours", "ours (mask)")
@@ -61,27 +60,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
-    counts, priors = options.counts.split(","), scenes.classes_of(options)
+    counts = options.counts.split(",")
     if options.tune:
-        tune(priors, counts, options.instances)
+        tune(scenes.classes_of(options), counts, options.instances)
         return
-    rows: list[dict[str, Any]] = []
-    for prior in priors:
-        for seed in range(UNSEEN, UNSEEN + options.instances):
-            scene = scenes.unseen_scene(prior, seed, 1)
-            for count, method in product(counts, METHODS):
-                row = measure(scene, count, method)
-                rows.append({"class": prior.name, "seed": seed, "points": count, "method": method} | row)
-                print(scenes.line(rows[-1]), flush=True)
+    rows = scenes.measured(options, measure)
     print(f"\nMedian Chamfer distance x 1000\n{'':>24}" + "".join(f"{count:>9}" for count in counts))
-    for prior, method in product(priors, METHODS):
-        some = [row for row in rows if row["class"] == prior.name and row["method"] == method]
+    for name, method in product(options.classes.split(","), METHODS):
+        some = [row for row in rows if row["class"] == name and row["method"] == method]
         cells = [np.median([row["chamfer_x1000"] for row in some if row["points"] == count]) for count in counts]
-        print(f"{prior.name:>10} {method:>13}" + "".join(f"{cell:9.3f}" for cell in cells))
+        print(f"{name:>10} {method:>13}" + "".join(f"{cell:9.3f}" for cell in cells))
     scenes.write(options, rows)
 
 
-def measure(scene: Scene, count: str, method: str) -> dict[str, float]:
+def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Row]:
+    """Fit to all numbers of one shape's depths, with all methods."""
+    scene = scenes.unseen_scene(prior, seed, 1)
+    for count, method in product(options.counts.split(","), METHODS):
+        found = fitted(scene, count, method)
+        yield {"class": prior.name, "seed": seed, "points": count, "method": method} | found
+
+
+def fitted(scene: Scene, count: str, method: str) -> dict[str, float]:
     """Fit with one method to some of the depths."""
     depths = thinned(scene.depths, count)
     if method == "DeepSDF":

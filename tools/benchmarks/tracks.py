@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,7 @@ from generators import GENERATORS
 from PIL import Image
 
 from . import scenes
-from .priors import UNSEEN
-from .scenes import FOCAL, SIZE, Scene
+from .scenes import FOCAL, SIZE, Row, Scene
 
 # The clip: its frames, those that are looked at, and the arc.
 FRAMES, STEP, ARC = 24, 4, np.radians(60)
@@ -39,15 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
-    counts, priors = [int(count) for count in options.counts.split(",")], scenes.classes_of(options)
-    rows: list[dict[str, Any]] = []
-    for prior, seed in product(priors, range(UNSEEN, UNSEEN + options.instances)):
-        for count in counts:
-            with tempfile.TemporaryDirectory() as folder:
-                rows += measure(prior, seed, count, Path(folder))
-            print("\n".join(scenes.line(row) for row in rows[-2:]), flush=True)
+    rows = scenes.measured(options, measure)
     print("\nMedian Chamfer distance x 1000\n    tracks      masks  and tracks")
-    for count in counts:
+    for count in sorted({row["tracks"] for row in rows}):
         cells = [
             np.median([row["chamfer_x1000"] for row in rows if row["tracks"] == count and row["method"] == method])
             for method in ("masks", "masks and tracks")
@@ -56,7 +49,14 @@ def run(options: argparse.Namespace) -> None:
     scenes.write(options, rows)
 
 
-def measure(prior: Prior, seed: int, count: int, folder: Path) -> list[dict[str, Any]]:
+def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Row]:
+    """Fit to clips of one shape with each number of tracks."""
+    for count in options.counts.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            yield from clip_of(prior, seed, int(count), Path(folder))
+
+
+def clip_of(prior: Prior, seed: int, count: int, folder: Path) -> list[Row]:
     """Fit to a clip's masks, and to its masks and tracks."""
     import bpy
 
