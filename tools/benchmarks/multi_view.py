@@ -11,7 +11,7 @@ from dist_engine.protocol import Bounds, View
 from dist_engine.training.sampling import normalisation
 from generators import GENERATORS
 
-from . import scenes, video
+from . import scenes
 from .scenes import Row
 
 FRAMES = 24
@@ -38,6 +38,9 @@ def run(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace, prior: Prior, seed: int) -> list[Row]:
     """The start and the fits of one shape."""
+    # bpy changes the module path, and a process that inherits that cannot import it again.
+    from . import video
+
     vertices, faces = GENERATORS[prior.name](seed)
     vertices = normalisation(vertices, prior.radius)(vertices)
     scene = scenes.mesh_scene(f"{prior.name} {seed}", prior, vertices, faces, orbit(prior))
