@@ -86,9 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser, classes: tuple[str, ...], ins
     parser.add_argument("--json", type=Path, metavar="FILE")
 
 
-def classes_of(options: argparse.Namespace) -> list[Prior]:
-    """The priors of the chosen classes."""
-    return [Prior.load(PRIORS / f"{name}.safetensors") for name in options.classes.split(",")]
+def built_in(name: str) -> Prior:
+    """The prior of a class."""
+    return Prior.load(PRIORS / f"{name}.safetensors")
 
 
 def measured(
@@ -110,10 +110,10 @@ def measured(
 
 
 def _measured(measure: Measure, options: argparse.Namespace, thing: tuple[str, Any]) -> list[Row]:
-    return list(measure(options, Prior.load(PRIORS / f"{thing[0]}.safetensors"), thing[1]))
+    return list(measure(options, built_in(thing[0]), thing[1]))
 
 
-def write(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+def write(options: argparse.Namespace, rows: list[Row]) -> None:
     """Write the rows where asked for."""
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +224,7 @@ def run_fit(scene: Scene, request: Request) -> tuple[Fit, dict[str, float]]:
     return found, {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
 
 
-def medians(rows: list[dict[str, Any]], by: str, columns: list[Any], value: str = "chamfer_x1000") -> None:
+def medians(rows: list[Row], by: str, columns: list[Any], value: str = "chamfer_x1000") -> None:
     """Print the median of a value, a line each class and one for all, a column each of `columns`."""
     print(f"\nMedian {value} by {by}\n{'':>10}" + "".join(f"{column!s:>12}" for column in columns))
     for name in [*dict.fromkeys(row["class"] for row in rows), "all"]:

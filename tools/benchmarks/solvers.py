@@ -65,6 +65,7 @@ def compare(scene: Scene, observed: str, near: str) -> dict[str, Any]:
     observations = Observations(request, torch.device("cpu"), torch.Generator().manual_seed(0))
     paths = {}
     for name, solver, steps in (("adam", adam.minimise, ADAM_STEPS), ("lm", levenberg_marquardt.minimise, LM_STEPS)):
+        # The same rays, but nothing of what the other solver has learnt of them.
         observations.generator.manual_seed(0)
         pick, counter = observations.draw(RAYS), Counter[str]()
         problem = Problem(scene.prior, Unknowns(), VIEWS, counter)

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
     counts = options.counts.split(",")
     if options.tune:
-        tune(scenes.classes_of(options), counts, options.instances)
+        tune([scenes.built_in(name) for name in options.classes.split(",")], counts, options.instances)
         return
     rows = scenes.measured(options, measure)
     print(f"\nMedian Chamfer distance x 1000\n{'':>24}" + "".join(f"{count:>9}" for count in counts))

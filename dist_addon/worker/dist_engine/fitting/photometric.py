@@ -13,7 +13,7 @@ from ..decoder import Field, Jacobian
 from ..gradients import GRAZING
 from ..tracing.march import march
 from .colours import Colours, Pictures
-from .surface import UNIT, turned
+from .surface import UNIT, traced, turned
 
 if TYPE_CHECKING:
     from .problem import Problem, State
@@ -31,7 +31,7 @@ def colour_rows(problem: Problem, field: Field, state: State, colours: Colours) 
     refused.
     """
     cameras, place, count = state.cameras, state.place, colours.partners.shape[1]
-    trace = march(field, colours.rays, 0.2 * colours.rays.threshold(), relaxation=1.0)
+    trace = traced(field, colours.rays)
     hits = trace.hit.nonzero()[:, 0]
     rays = colours.rays[hits]
     at = field.jacobian(rays.at(trace.distance[hits]), "gradient")

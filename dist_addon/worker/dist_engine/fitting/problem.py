@@ -20,12 +20,11 @@ from ..decoder import Field, Jacobian
 from ..gradients import GRAZING, at_fixed
 from ..prior import Prior
 from ..protocol import Settings
-from ..tracing.march import march
 from ..tracing.rays import Rays
 from .model import Linearised, Quadratic, Rows
 from .observations import BESIDE, INDEPENDENT, Normals, Outlines, Sample, Sights
 from .photometric import colour_rows
-from .surface import UNIT, at_points, deepest, turned
+from .surface import UNIT, at_points, deepest, traced, turned
 
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
 SIGHT_MARGIN = 3.0
@@ -273,7 +272,7 @@ class Problem:
         margin = SIGHT_MARGIN * noise
         behind = margin if noise > EXACT else -margin
         rays = replace(seen.rays, far=torch.minimum(seen.rays.far, seen.distance + behind))
-        trace = march(field, rays, 0.2 * rays.threshold(), relaxation=1.0)
+        trace = traced(field, rays)
         early = trace.distance < seen.distance - margin
         met = torch.where(trace.hit & ~early, trace.distance, seen.distance)
         return met, torch.where(trace.hit & early, trace.distance, torch.nan)
@@ -294,7 +293,7 @@ class Problem:
         Two for each ray that hits. f's slopes are differences over a `STENCIL` along the observed axes: a ReLU
         network's own gradient is constant in pieces. The hit moves along its ray as f changes there.
         """
-        trace = march(field, seen.rays, 0.2 * seen.rays.threshold(), relaxation=1.0)
+        trace = traced(field, seen.rays)
         hit = trace.hit.nonzero()[:, 0]
         rays, views, axes = seen.rays[hit], seen.views[hit], seen.axes[hit]
         points = rays.at(trace.distance[hit])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..decoder import Field, Jacobian
+from ..tracing.march import Trace, march
 from ..tracing.rays import Rays
 
 # A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
@@ -35,6 +36,11 @@ def at_points(field: Field, points: Tensor) -> Jacobian:
         torch.where(length > 1, sphere, inner.d_point),
         inner.d_code,
     )
+
+
+def traced(field: Field, rays: Rays, steps: int = 50) -> Trace:
+    """What rays see, as a fit needs to know it: longer steps jump thin legs, a coarser threshold thins the shape."""
+    return march(field, rays, 0.2 * rays.threshold(), steps=steps, relaxation=1.0)
 
 
 def deepest(field: Field, rays: Rays, distance: Tensor, last: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from ..decoder import Field
-from ..tracing.march import Trace, march
+from ..tracing.march import Trace
 from ..tracing.rays import Rays
+from .surface import traced
 
 # So far behind its hit, a ray is taken to be inside.
 BEHIND = 0.01
@@ -53,9 +54,7 @@ class Warm:
         queries[asked] = 1.0
         hit[asked[f < 0]] = True
         rest = (~hit).nonzero()[:, 0]
-        some = rays[rest]
-        # Longer steps jump thin legs, and a coarser threshold makes the mesh that much too thin.
-        found = march(field, some, 0.2 * some.threshold(), steps=self.steps, relaxation=1.0)
+        found = traced(field, rays[rest], self.steps)
         hit[rest], distance[rest], value[rest] = found.hit, found.distance, found.value
         queries[rest] += found.queries
         new = rest[found.hit]
