@@ -64,4 +64,4 @@ class CodeSpace:
         distances = np.linalg.norm((self.codes - one) @ self.axes.T / self.deviations, axis=1)
         near = np.argsort(distances, kind="stable")[1 : NEAREST + 1]
         other = self.codes[random.choice(near)] if len(near) else one
-        return self.mean + spread * (one + random.uniform(0, 0.5) * (other - one) - self.mean)
+        return self.mean + spread * (one + random.uniform(0, 0.3) * (other - one) - self.mean)
