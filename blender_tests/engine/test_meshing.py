@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import igl
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 from dist_engine import meshing
 from dist_engine.meshing import Lattice, extract_mesh, marching_cubes
+from dist_engine.prior import Prior
 from torch import Tensor
 
 from blender_tests.engine.closed_forms import Box, ClosedForm, PlateAndBall, Sphere
@@ -141,3 +143,12 @@ def test_a_resolution_that_is_no_power_is_refused(resolution: int) -> None:
 def test_a_shape_without_a_surface_is_refused(radius: float) -> None:
     with pytest.raises(ValueError, match="no surface"):
         extract_mesh(Sphere(torch.tensor([radius])), 32)
+
+
+@pytest.mark.parametrize("name", ["car", "chair", "sofa", "table"])
+def test_built_in_shapes_have_a_slope_at_their_surface(name: str) -> None:
+    prior = Prior.load(Path(__file__).resolve().parents[2] / "dist_addon" / "priors" / f"{name}.safetensors")
+    for code in prior.codes[:3]:
+        field = prior.decoder.field(code)
+        slopes = field.jacobian(extract_mesh(field, 64).vertices.float(), "test").d_point.norm(dim=1)
+        assert (slopes > 0.01).float().mean() > 0.98

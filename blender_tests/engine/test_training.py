@@ -92,7 +92,8 @@ def test_a_seed_fixes_the_weights(tmp_path: Path) -> None:
         for run, seed in enumerate((0, 0, 1))
     ]
     assert all(torch.equal(one, two) for one, two in zip(made[0], made[1], strict=True))
-    assert not any(torch.equal(one, two) for one, two in zip(made[0], made[2], strict=True))
+    # But for the output's bias, which is always the same.
+    assert sum(torch.equal(one, two) for one, two in zip(made[0], made[2], strict=True)) == 1
 
 
 def test_a_training_that_goes_on_ends_as_if_it_had_not_stopped(tmp_path: Path, monkeypatch) -> None:
@@ -173,12 +174,11 @@ def test_a_strut_is_missed_less_where_the_wrong_side_counts_more(tmp_path: Path)
     points = torch.cat([torch.rand(6000, 3, generator=generator) * 2 - 1, within])[None]
     distances = torch.minimum(box_distance(points, (0.5, 0.5, 0.2)), box_distance(points - middle, half))
     missed = []
-    for crossed in (0.0, 8.0):
-        recipe = Recipe(steps=200, crossed=crossed)
-        decoder, codes = train(TINY, points, distances, recipe, tmp_path / str(crossed), always)
+    for name, recipe in (("plain", Recipe()), ("crossed", Recipe(crossed=8.0)), ("missing", Recipe(missing=8.0))):
+        decoder, codes = train(TINY, points, distances, replace(recipe, steps=200), tmp_path / name, always)
         with torch.no_grad():
             missed.append(int((decoder(points, codes)[0, -60:] > 0).sum()))
-    assert missed[1] < 0.6 * missed[0]
+    assert max(missed[1:]) < 0.6 * missed[0]
 
 
 def test_a_training_that_goes_astray_says_so(tmp_path: Path) -> None:

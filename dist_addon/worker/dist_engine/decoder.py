@@ -19,6 +19,8 @@ from torch import Tensor, nn
 # Larger batches fall out of the CPU's second-level cache: 16384 rows of a 6x192 network run 1.5 times slower.
 CPU_CHUNK = 2048
 GPU_CHUNK = 1 << 18
+# What f is where all units of the last hidden layer are off. Were it 0, they would be off at the surface, and f flat.
+ALL_OFF = -0.02
 # Far more than any DeepSDF network has: a file that asks for more is damaged.
 MOST_LAYERS = 64
 WIDEST = 4096
@@ -141,6 +143,7 @@ class Decoder(nn.Module):
         # Distances are short: start with small ones.
         for weight in self.parts()[-1].values():
             weight.data.mul_(0.1)
+        self.parts()[-1]["bias"].data.fill_(ALL_OFF)
 
     def fold(self, code: Tensor) -> list[Tensor]:
         """Biases of all layers with the code's share added: from (latent,) to (width,), or batched (S, width)."""

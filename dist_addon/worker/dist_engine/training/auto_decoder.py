@@ -49,6 +49,9 @@ class Recipe:
     crossed : float
         A sample on the wrong side of the surface counts this much more (after Duan et al., Curriculum DeepSDF, ECCV
         2020): where a strut is thinner than the usual error, nothing else tells that it is missing.
+    missing : float
+        A sample inside that is taken to be outside counts this much more again: a strut that is a little too thick is
+        better than one in pieces.
     code_weight : float
         Weight of the mean of |z|^2.
     seed : int
@@ -64,6 +67,7 @@ class Recipe:
     over: float = 4.0
     gross: float = 0.0
     crossed: float = 0.0
+    missing: float = 0.0
     code_weight: float = 1e-4
     seed: int = 0
 
@@ -151,6 +155,8 @@ def train(
         decoder.load_state_dict(start[0].state_dict())
         same = len(start[1]) == len(points)
         codes = start[1].clone() if same else start[1].mean(0) + start[1].std(0) * codes * architecture.latent**0.5 / 2
+    # It would end up at 0, where f is flat: without a normal, and without a derivative to the code.
+    decoder.parts()[-1]["bias"].requires_grad_(False)
     decoder, codes = decoder.to(device), codes.to(device).requires_grad_()
     unknowns = {**dict(decoder.named_parameters()), "codes": codes}
     optimiser = torch.optim.Adam(
@@ -185,7 +191,7 @@ def train(
         off = value - target
         # Near the surface, an outline that is too thin is as bad as one that is too thick.
         tilt = 1 + (recipe.over - 1) * (off > 0) * (target / recipe.soft - 1).clamp(0, 1)
-        wrong = 1 + recipe.crossed * (value * target < 0)
+        wrong = 1 + recipe.crossed * (value * target < 0) + recipe.missing * ((value > 0) & (target < 0))
         weight = wrong * tilt * recipe.soft / (recipe.soft + target.abs())
         error = (off.abs() * weight).mean()
         loss = error if recipe.gross == 0 else error + (off.square() * weight).mean() / recipe.gross
