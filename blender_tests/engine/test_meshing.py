@@ -8,6 +8,7 @@ import torch
 from dist_engine import meshing
 from dist_engine.meshing import Lattice, extract_mesh, marching_cubes
 from dist_engine.prior import Prior
+from generators import GENERATORS
 from torch import Tensor
 
 from blender_tests.engine.closed_forms import Box, ClosedForm, PlateAndBall, Sphere
@@ -145,7 +146,7 @@ def test_a_shape_without_a_surface_is_refused(radius: float) -> None:
         extract_mesh(Sphere(torch.tensor([radius])), 32)
 
 
-@pytest.mark.parametrize("name", ["car", "chair", "sofa", "table"])
+@pytest.mark.parametrize("name", GENERATORS)
 def test_built_in_shapes_have_a_slope_at_their_surface(name: str) -> None:
     prior = Prior.load(Path(__file__).resolve().parents[2] / "dist_addon" / "priors" / f"{name}.safetensors")
     for code in prior.codes[:3]:
