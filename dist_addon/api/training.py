@@ -44,11 +44,14 @@ class Training:
         The worker's report; see `protocol.PriorResult`.
     folder : Path
         The job's folder, with the request, the log and the result.
+    image : Image or None
+        The image “DIST Training”, with the training's losses and pictures; None for an import.
     """
 
     prior: Prior
     report: dict[str, Any]
     folder: Path
+    image: bpy.types.Image | None
 
 
 def start_training(
@@ -252,10 +255,11 @@ def add_prior(folder: str | os.PathLike[str], file: str | os.PathLike[str] | Non
         raise RequestError(f"The folder {folder} holds no prior, but what another job made: import it as a result.")
     report = PriorResult.load(folder).report
     prior = prior_files.keep_prior(folder / PRIOR_FILE, str(report["name"]), None if file is None else Path(file))
+    image = None
     if task == TRAIN:
         scene_training.keep_picture(folder, prior.picture)
-        scene_training.show(folder)
-    return Training(prior, report, folder)
+        image = scene_training.show(folder)
+    return Training(prior, report, folder, image)
 
 
 def _check_target(name: str, file: str | os.PathLike[str] | None) -> None:

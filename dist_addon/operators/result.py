@@ -46,7 +46,10 @@ class DIST_OT_import_result(bpy.types.Operator):
         try:
             task = api.task_of(folder)
             if task in (TRAIN, IMPORT):
-                told = f"Added the shape prior “{api.add_prior(folder).prior.name}”"
+                made = api.add_prior(folder)
+                if made.image is not None:
+                    show_one(made.image, [made.image])
+                told = f"Added the shape prior “{made.prior.name}”"
             elif task == RENDER:
                 images = api.import_rendering(folder).images
                 show_one(images["normal"], list(images.values()))
