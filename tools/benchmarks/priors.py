@@ -32,8 +32,8 @@ from torch import Tensor
 FOLDERS = {"aeroplane": "airplane"}
 PRIORS = Path(__file__).resolve().parents[2] / "dist_addon" / "priors"
 COLUMNS = ("chamfer_x1000", "f_score", "normals", "iou", "thin", "whole", "far")
-# Seeds from here on are never trained on.
-UNSEEN = 20_000
+# Seeds from here on are neither trained on nor looked at; by the thirty before them the built-in priors were chosen.
+UNSEEN = 20_030
 SAMPLES, SURFACE_POINTS, RESOLUTION = 16_000, 30_000, 256
 # Residuals are in this unit (of f) and count linearly from there on; the codes' spread holds the code that much.
 NOISE, HOLD = 0.002, 1e-4
