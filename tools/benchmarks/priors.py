@@ -32,7 +32,7 @@ from torch import Tensor
 FOLDERS = {"aeroplane": "airplane"}
 PRIORS = Path(__file__).resolve().parents[2] / "dist_addon" / "priors"
 COLUMNS = ("chamfer_x1000", "f_score", "normals", "iou", "thin", "whole", "far")
-# Seeds from here on are neither trained on nor looked at; by the thirty before them the built-in priors were chosen.
+# Seeds from here on are never trained on; by the thirty before them the built-in priors were chosen.
 UNSEEN = 20_030
 SAMPLES, SURFACE_POINTS, RESOLUTION = 16_000, 30_000, 256
 # Residuals are in this unit (of f) and count linearly from there on; the codes' spread holds the code that much.
