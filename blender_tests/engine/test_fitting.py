@@ -408,6 +408,7 @@ def test_one_wrong_mask_does_not_carry_the_shape_off(tmp_path: Path) -> None:
     found = fit(job, prior, observations, Counter(), tmp_path, Quiet())
     iou = view_iou(prior.decoder.field(found.code), observations, found)
     assert disagreeing({str(view): value for view, value in enumerate(iou.tolist())}) == ["3"]
+    assert iou[3] < 0.5 and iou[torch.arange(8) != 3].min() > 0.8
     assert error_of(prior, found.code, prior.codes[5]) < 0.25 * error_of(prior, prior.mean, prior.codes[5])
 
 
