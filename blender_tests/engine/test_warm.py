@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from dist_engine.fitting.surface import STEPS
 from dist_engine.fitting.warm import Warm
 from dist_engine.tracing.march import march
 from dist_engine.tracing.rays import Rays
@@ -24,7 +25,7 @@ def test_steps_of_a_fit_see_what_a_new_trace_sees() -> None:
     # The plate before the ball grows thicker, thinner, and leaves; then the thing moves before the rays.
     for step, (half, shift) in enumerate([(0.02, 0.0), (0.03, 0.0), (0.004, 0.0), (-0.1, 0.0), (0.01, 0.02)]):
         rays = parallel_rays(count, shift)
-        truth = march(PlateAndBall(torch.tensor([half])), rays, 0.2 * rays.threshold(), relaxation=1.0)
+        truth = march(PlateAndBall(torch.tensor([half])), rays, 0.2 * rays.threshold(), steps=STEPS, relaxation=1.0)
         field = PlateAndBall(torch.tensor([half]))
         inside = torch.arange(count) % 3 > 0
         found = warm.trace(field, rays, inside)

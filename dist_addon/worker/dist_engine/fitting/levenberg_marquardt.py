@@ -22,6 +22,8 @@ FIRST_REACH, LARGEST_REACH, LEAST_REACH = 0.5, 1.5, 1e-3
 KEPT = 0.25, 0.6
 # A step that gains less than this share of the cost is the last.
 LEAST_GAIN = 3e-4
+# A step that gains nothing is tried so often, each time half as far or less.
+TRIES = 3
 # Of the largest curvature; and how much of its damping a step leaves to the next.
 LEAST_DAMPING, LEFT = 3e-5, 0.25
 # Quadratics that a step minimises one after another, each about where the last has led.
@@ -48,16 +50,19 @@ def minimise(
     yield state, model.cost
     reach, damping = FIRST_REACH, 0.0
     for _ in range(steps):
-        step, damping, promised = _best_step(model, reach, LEFT * damping)
-        if promised <= 0:
-            return
-        candidate = moved(state, step)
-        there = evaluate(candidate)
-        gain = model.cost - there.cost
-        if gain < KEPT[0] * promised:
-            reach = 0.5 * model.length(step)
-        elif gain > KEPT[1] * promised:
-            reach = min(2 * reach, LARGEST_REACH)
+        for _ in range(TRIES):
+            step, damping, promised = _best_step(model, reach, LEFT * damping)
+            if promised <= 0:
+                return
+            candidate = moved(state, step)
+            there = evaluate(candidate)
+            gain = model.cost - there.cost
+            if gain < KEPT[0] * promised:
+                reach = 0.5 * model.length(step)
+            elif gain > KEPT[1] * promised:
+                reach = min(2 * reach, LARGEST_REACH)
+            if gain > 0 or reach < LEAST_REACH:
+                break
         small = reach < LEAST_REACH
         if gain > 0:
             small = gain < LEAST_GAIN * model.cost

@@ -11,6 +11,9 @@ from ..tracing.rays import Rays
 
 # A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
 UNIT = 0.05
+# Most steps of a ray: one that grazes the surface takes many short ones, and with 50, many ended before they were
+# nearest, which misled the solver.
+STEPS = 100
 # Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
 DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 
@@ -38,7 +41,7 @@ def at_points(field: Field, points: Tensor) -> Jacobian:
     )
 
 
-def traced(field: Field, rays: Rays, steps: int = 50) -> Trace:
+def traced(field: Field, rays: Rays, steps: int = STEPS) -> Trace:
     """What rays see, as a fit needs to know it: longer steps jump thin legs, a coarser threshold thins the shape."""
     return march(field, rays, 0.2 * rays.threshold(), steps=steps, relaxation=1.0)
 

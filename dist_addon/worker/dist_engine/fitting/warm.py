@@ -8,7 +8,7 @@ from torch import Tensor
 from ..decoder import Field
 from ..tracing.march import Trace
 from ..tracing.rays import Rays
-from .surface import traced
+from .surface import STEPS, traced
 
 # So far behind its hit, a ray is taken to be inside.
 BEHIND = 0.01
@@ -26,7 +26,7 @@ class Warm:
         Most steps of a ray.
     """
 
-    def __init__(self, steps: int = 50) -> None:
+    def __init__(self, steps: int = STEPS) -> None:
         self.steps = steps
         # In the object frame, which moves with the thing; and f there.
         self.points: Tensor | None = None
