@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from dist_engine.fitting.surface import STEPS
+from dist_engine.fitting.surface import traced
 from dist_engine.fitting.warm import Warm
-from dist_engine.tracing.march import march
+from dist_engine.tracing.march import Trace, march
 from dist_engine.tracing.rays import Rays
+from torch import Tensor
 
 from blender_tests.engine.closed_forms import PlateAndBall
 
@@ -25,7 +26,7 @@ def test_steps_of_a_fit_see_what_a_new_trace_sees() -> None:
     # The plate before the ball grows thicker, thinner, and leaves; then the thing moves before the rays.
     for step, (half, shift) in enumerate([(0.02, 0.0), (0.03, 0.0), (0.004, 0.0), (-0.1, 0.0), (0.01, 0.02)]):
         rays = parallel_rays(count, shift)
-        truth = march(PlateAndBall(torch.tensor([half])), rays, 0.2 * rays.threshold(), steps=STEPS, relaxation=1.0)
+        truth = traced(PlateAndBall(torch.tensor([half])), rays)
         field = PlateAndBall(torch.tensor([half]))
         inside = torch.arange(count) % 3 > 0
         found = warm.trace(field, rays, inside)
@@ -49,3 +50,20 @@ def test_what_has_hit_is_asked_once() -> None:
         again = warm.trace(field, rays, inside)
         assert torch.equal(again.hit, hit)
     assert again.queries[hit].mean() < 1.2
+
+
+def test_a_ray_that_grazes_is_followed_to_where_it_is_nearest() -> None:
+    """A thousand steps are the truth; rays along the ball take many short ones."""
+    generator = torch.Generator().manual_seed(0)
+    origins = torch.rand(2000, 3, generator=generator) * torch.tensor([0.0, 0.9, 0.2]) + torch.tensor([-2.0, -0.45, 0])
+    directions = torch.tensor([1.0, 0.0, 0.0]).expand(2000, 3)
+    rays = Rays.through_unit_sphere(origins, directions, torch.ones(2000), torch.full((2000,), 1e-3))
+    field = PlateAndBall(torch.tensor([0.02]))
+    truth = march(field, rays, 0.2 * rays.threshold(), steps=1000, relaxation=1.0)
+    found, short = traced(field, rays), traced(field, rays, more=0)
+
+    def off(trace: Trace) -> Tensor:
+        return (trace.hit != truth.hit) | ~truth.hit & ((trace.value - truth.value).abs() > 1e-3)
+
+    assert off(short).float().mean() > 0.005
+    assert off(found).float().mean() < 0.0005
