@@ -289,7 +289,8 @@ def test_a_mesh_follows_its_sliders(shapes, scene, window, monkeypatch):
     # A linked duplicate keeps its shape.
     twin = thing.copy()
     scene.collection.objects.link(twin)
-    count = len(thing.data.vertices)
+    count, first = len(thing.data.vertices), thing.data
+    first.color_attributes.new("Color", "BYTE_COLOR", "POINT")
     began = time.monotonic()
     for value in np.linspace(-2, 2, 9):
         thing.dist.axes[0] = value
@@ -310,6 +311,20 @@ def test_a_mesh_follows_its_sliders(shapes, scene, window, monkeypatch):
     assert (thing.name, tuple(thing.location), thing.data.materials[0].name) == ("Mine", (1, 2, 3), "Wood")
     assert thing.modifiers.keys() == ["Thick"] and all(polygon.use_smooth for polygon in thing.data.polygons)
     assert len(twin.data.vertices) == count and twin.data.materials[0].name == "Wood"
+
+    # Reset brings its first mesh back, with its colours, to where Object > Apply has brought the other one.
+    assert thing.data != first and not thing.data.color_attributes
+    bpy.context.view_layer.objects.active = thing
+    at = np.array(first.vertices[0].co)
+    thing.data.transform(Matrix.Translation((0, 0, 4)))
+    made = thing.data.name
+    assert bpy.ops.dist.reset_shape() == {"FINISHED"}
+    reset = thing.data
+    assert twin.data == first and reset.color_attributes and made not in bpy.data.meshes
+    np.testing.assert_allclose(first.vertices[0].co, at, atol=1e-5)
+    np.testing.assert_allclose(reset.vertices[0].co, at + [0, 0, 4], atol=1e-5)
+    settle()
+    assert thing.data == reset
 
     # A code without a surface is told, and the mesh stays.
     far = np.array(thing["dist_code"]) * 0 + 50.0
@@ -333,6 +348,7 @@ def test_undo_leaves_mesh_and_sliders_consistent(shapes, scene, window):
     bpy.context.preferences.edit.use_global_undo = True
     thing = shapes[0]
     thing.name = "Mine"
+    thing.data.color_attributes.new("Color", "BYTE_COLOR", "POINT")
     bpy.ops.ed.undo_push(message="Before")
     first = list(thing["dist_code"])
     thing.dist.axes[1] = 2.0
@@ -344,6 +360,8 @@ def test_undo_leaves_mesh_and_sliders_consistent(shapes, scene, window):
     for undo, value in ((bpy.ops.ed.undo, None), (bpy.ops.ed.redo, 2.0)):
         undo()
         thing = bpy.data.objects["Mine"]
+        # The first mesh is back at once, with its colours.
+        assert bool(live.changed) == (value == 2.0) and thing.data.color_attributes
         settle()
         assert scene_result.is_current(thing, 32)
         assert (list(thing["dist_code"]) == first) == (value is None)

@@ -22,8 +22,8 @@ CODE, PRIOR, SCALE, RESOLUTION = "dist_code", "dist_prior", "dist_scale", "dist_
 # that it shows where Object > Apply has brought them since.
 MADE = "dist_made"
 MARKS = 12
-# The code that the object had before `set_code` first changed it.
-FIRST_CODE = "dist_first_code"
+# The code that the object had before `set_code` first changed it, and its mesh, with colours and what was made of it.
+FIRST_CODE, FIRST_MESH = "dist_first_code", "dist_first_mesh"
 # A mesh's attribute: how sure the surface is, in Blender units; and from sure to unsure in linear colours (viridis).
 UNCERTAINTY = "uncertainty"
 # And the pictures' colours; their material has the second as a custom property.
@@ -112,7 +112,7 @@ def read_code(thing: bpy.types.Object | None) -> tuple[Prior, np.ndarray]:
 
 
 def set_code(thing: bpy.types.Object, code: np.ndarray) -> None:
-    """Give a result's object another code; `FIRST_CODE` keeps the one that it had at first. The mesh stays."""
+    """Give a result's object another code; `FIRST_CODE` and `FIRST_MESH` keep what it had at first. The mesh stays."""
     if list(thing[CODE]) != code.tolist():
         mesh: Any = thing.data
         # Earlier versions' meshes do not say it: an undo would not know which of them are behind.
@@ -120,13 +120,29 @@ def set_code(thing: bpy.types.Object, code: np.ndarray) -> None:
             mesh[CODE], mesh[RESOLUTION] = list(thing[CODE]), resolution(thing)
         if thing.get(FIRST_CODE) is None:
             thing[FIRST_CODE] = list(thing[CODE])
+            if isinstance(mesh, bpy.types.Mesh):
+                # A user more: the next mesh gets a datablock of its own.
+                thing[FIRST_MESH] = mesh
         thing[CODE] = code.tolist()
 
 
 def reset_code(thing: bpy.types.Object) -> None:
-    """Give a result's object the code back that it had before `set_code`. The mesh stays."""
+    """Give a result's object the code and the mesh back that it had before `set_code`."""
     thing[CODE] = list(thing[FIRST_CODE])
-    del thing[FIRST_CODE]
+    first, mesh = thing.get(FIRST_MESH), thing.data
+    for key in (FIRST_CODE, FIRST_MESH):
+        if key in thing:
+            del thing[key]
+    if why_fixed(thing) or not isinstance(first, bpy.types.Mesh) or first == mesh:
+        return
+    # Object > Apply may have moved the other one meanwhile.
+    moved = applied(mesh) @ np.linalg.inv(applied(first))
+    if not np.allclose(moved, np.eye(4), atol=1e-5):
+        first = first.copy() if first.users - first.use_fake_user > 0 else first
+        first.transform(Matrix(moved.tolist()))
+    thing.data = first
+    if mesh.users == 0:
+        bpy.data.meshes.remove(mesh)
 
 
 def why_fixed(thing: bpy.types.Object) -> str:
