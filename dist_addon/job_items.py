@@ -62,7 +62,8 @@ def refresh(choose: Path | None = None) -> None:
         item = known.jobs.add()
         item.name = f"{NOUNS.get(record.task, record.task).capitalize()}, {record.name}"
         item.folder, item.task, item.state, item.error = str(record.folder), record.task, record.state, record.error
-        item.when = time.strftime("%d %b %H:%M", time.localtime(record.when))
+        when = time.localtime(record.when)
+        item.when = time.strftime("%H:%M" if when[:3] == time.localtime()[:3] else "%d %b %H:%M", when)
         item.can_resume = record.can_resume
     folders = [item.folder for item in known.jobs]
     known.active_job = folders.index(folder) if folder in folders else 0

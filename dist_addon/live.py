@@ -86,9 +86,11 @@ def follow(thing: bpy.types.Object) -> None:
     tick()
 
 
-def is_starting() -> bool:
-    """Whether a mesh waits for a worker that is not ready yet."""
-    return bool(changed) and (worker is None or not worker.ready)
+def doing() -> str:
+    """What a mesh that is behind waits for; empty where none is."""
+    if not changed:
+        return ""
+    return "Making the mesh" if worker and worker.ready else "Starting the background process"
 
 
 def end(wait: bool = False) -> None:

@@ -175,6 +175,9 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
         row.operator("dist.look_through", text="", icon="TRIA_LEFT").step = -1
         row.operator("dist.show_outlines", depress=outlines.shown(), icon="OVERLAY")
         row.operator("dist.look_through", text="", icon="TRIA_RIGHT").step = 1
+        space, camera = context.space_data, context.scene.camera
+        if isinstance(space, bpy.types.SpaceView3D) and space.region_3d.view_perspective == "CAMERA" and camera:
+            layout.label(text=f"Through “{camera.name}”", icon="VIEW_CAMERA")
 
 
 class DIST_PT_render(DIST_Panel, bpy.types.Panel):
@@ -250,8 +253,12 @@ class DIST_UL_jobs(bpy.types.UIList):
         row.label(text=item.name, icon=STATE_ICONS.get(item.state, "QUESTION"))
         run = running.queue.find(item.folder)
         told = f"{run.progress.factor:.0%}" if item.state == "running" and run else item.state.capitalize()
-        row.label(text=told)
-        row.label(text=item.when)
+        # The check mark says it, and the sidebar is narrow.
+        if item.state != "done":
+            row.label(text=told)
+        when = row.row()
+        when.alignment = "RIGHT"
+        when.label(text=item.when)
 
 
 class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
@@ -359,8 +366,8 @@ def draw_axes(layout: bpy.types.UILayout, context: bpy.types.Context, thing: bpy
     for axis in range(count):
         column.prop(thing.dist, "axes", index=axis, text=f"Axis {axis + 1}", slider=True)  # type: ignore[attr-defined]
     layout.operator("dist.reset_shape", icon="LOOP_BACK")
-    if live.is_starting():
-        layout.label(text="Starting the background process", icon="TIME")
+    if text := live.doing():
+        layout.label(text=text, icon="TIME")
     if text := why or live.problem:
         draw_text(layout, context, text, "ERROR")
 

@@ -111,7 +111,8 @@ def test_the_pictures_come_as_masks(scene, tmp_path):
     cameras = looking_at_origin(3)
     camera_files.write_transforms(tmp_path / "Set", cameras)
     camera_files.write_pictures(tmp_path / "Set", cameras)
-    assert bpy.ops.dist.import_cameras(filepath=str(tmp_path / "Set")) == {"FINISHED"}
+    # So Blender's file browser calls a folder, with the name of the open file.
+    assert bpy.ops.dist.import_cameras(filepath=str(tmp_path / "Set" / "untitled.blend")) == {"FINISHED"}
     chosen = scene.dist.cameras
     assert chosen.name == "Set" and scene.dist.points is None
     assert [camera.name for camera in chosen.objects] == ["pic0", "pic1", "pic2"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 import numpy as np
 import pytest
@@ -58,3 +60,17 @@ def test_a_remeshed_result_is_read_again() -> None:
     assert outlines._parts(mesh) is first
     mesh["dist_code"] = [1.0, 2.0]
     assert outlines._parts(mesh) is not first
+
+
+def test_shapes_are_see_through_until_the_outlines_are_hidden(scene, rig) -> None:
+    area = next(a for a in bpy.context.window.screen.areas if a.type == "VIEW_3D")
+    space: Any = area.spaces.active
+    space.shading.show_xray, space.shading.xray_alpha = False, 0.75
+    scene.dist.cameras = rig
+    with bpy.context.temp_override(area=area, space_data=space):
+        for _ in range(2):
+            assert bpy.ops.dist.look_through() == {"FINISHED"}
+        assert space.shading.show_xray and scene.camera.name == "Cam1" and outlines.shown()
+        assert bpy.ops.dist.show_outlines() == {"FINISHED"}
+    assert not outlines.shown() and not space.shading.show_xray
+    assert abs(space.shading.xray_alpha - 0.75) < 1e-6

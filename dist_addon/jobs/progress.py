@@ -8,7 +8,7 @@ from typing import Any
 
 # The worker's stages, and the installer's, in an artist's words.
 STAGES = {
-    "start": "Preparing the pictures",
+    "start": "Looking for where to start",
     "fit": "Fitting the shape",
     "mesh": "Making the mesh",
     "judge": "Comparing with the pictures",

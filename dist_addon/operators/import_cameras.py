@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import bpy
@@ -49,7 +50,10 @@ class DIST_OT_import_cameras(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Add the cameras and choose them."""
-        path = bpy.path.abspath(self.filepath)
+        path = Path(bpy.path.abspath(self.filepath))
+        # Blender's file browser proposes the open file's name, which stands for the folder.
+        if path.suffix == ".blend" and not path.exists():
+            path = path.parent
         try:
             found = api.import_cameras(path, None if self.up == "usual" else self.up, context.scene)
         except RequestError as error:

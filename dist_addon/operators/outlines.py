@@ -12,6 +12,9 @@ from ..scene.cameras import list_cameras
 from ..window import redraw
 from ..worker.dist_engine.protocol import RequestError
 
+# How viewports that `DIST_OT_look_through` made see-through were: X-ray, and its alpha.
+see_through: dict[int, tuple[bool, float]] = {}
+
 
 class DIST_OT_show_outlines(bpy.types.Operator):
     """Draw the outlines of reconstructions over the pictures, in views through a camera, or no longer"""  # noqa: D400
@@ -20,8 +23,15 @@ class DIST_OT_show_outlines(bpy.types.Operator):
     bl_label = "Outlines"
 
     def execute(self, _context: bpy.types.Context) -> set[Any]:
-        """Turn them on or off."""
+        """Turn them on or off; off, shapes are as solid as they were."""
         outlines.show(not outlines.shown())
+        if not outlines.shown():
+            for window in bpy.data.window_managers[0].windows:
+                for area in window.screen.areas:
+                    space = area.spaces.active
+                    if isinstance(space, bpy.types.SpaceView3D) and space.as_pointer() in see_through:
+                        was = see_through.pop(space.as_pointer())
+                        space.shading.show_xray, space.shading.xray_alpha = was
         redraw()
         return {"FINISHED"}
 
@@ -64,6 +74,7 @@ class DIST_OT_look_through(bpy.types.Operator):
         view.view_perspective = "CAMERA"
         scene.camera.data.show_background_images = True
         if space.shading.type == "SOLID":
+            see_through.setdefault(space.as_pointer(), (space.shading.show_xray, space.shading.xray_alpha))
             space.shading.show_xray, space.shading.xray_alpha = True, 0.25
         outlines.show(True)
         redraw()

@@ -15,7 +15,7 @@ from . import running
 
 
 class DIST_OT_sample_shape(running.JobOperator, bpy.types.Operator):
-    """Add a random member of the prior at the 3D cursor, or within the bounds where some are chosen"""  # noqa: D400
+    """Add a random member of the prior at the 3D cursor, or amid the bounds and about as large"""  # noqa: D400
 
     bl_idname = "dist.sample_shape"
     bl_label = "Sample Shape"

@@ -129,11 +129,12 @@ def set_code(thing: bpy.types.Object, code: np.ndarray) -> None:
 def reset_code(thing: bpy.types.Object) -> None:
     """Give a result's object the code and the mesh back that it had before `set_code`."""
     thing[CODE] = list(thing[FIRST_CODE])
-    first, mesh = thing.get(FIRST_MESH), thing.data
-    for key in (FIRST_CODE, FIRST_MESH):
-        if key in thing:
-            del thing[key]
-    if why_fixed(thing) or not isinstance(first, bpy.types.Mesh) or first == mesh:
+    first: Any = thing.get(FIRST_MESH)
+    mesh: Any = thing.data
+    del thing[FIRST_CODE]
+    if first is not None:
+        del thing[FIRST_MESH]
+    if first is None or first == mesh or why_fixed(thing):
         return
     # Object > Apply may have moved the other one meanwhile.
     moved = applied(mesh) @ np.linalg.inv(applied(first))
