@@ -60,10 +60,10 @@ def test_a_ray_that_grazes_is_followed_to_where_it_is_nearest() -> None:
     rays = Rays.through_unit_sphere(origins, directions, torch.ones(2000), torch.full((2000,), 1e-3))
     field = PlateAndBall(torch.tensor([0.02]))
     truth = march(field, rays, 0.2 * rays.threshold(), steps=1000, relaxation=1.0)
-    found, short = traced(field, rays), traced(field, rays, more=0)
+    found, short = traced(field, rays), traced(field, rays, 50)
 
     def off(trace: Trace) -> Tensor:
         return (trace.hit != truth.hit) | ~truth.hit & ((trace.value - truth.value).abs() > 1e-3)
 
-    assert off(short).float().mean() > 0.005
+    assert off(short).float().mean() > 0.001
     assert off(found).float().mean() < 0.0005

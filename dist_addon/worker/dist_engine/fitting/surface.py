@@ -6,16 +6,14 @@ import torch
 from torch import Tensor
 
 from ..decoder import Field, Jacobian
-from ..tracing.march import March, Trace
+from ..tracing.march import Trace, march
 from ..tracing.rays import Rays
 
 # A unit of the place's and the cameras' unknowns: 5 % in size or focal length, 0.05 radians, 5 % of the radius.
 UNIT = 0.05
-# Most steps of a ray; and more, longer ones, for those that graze the surface: they were taken to miss before they were
-# nearest, which misled the solver. Parts thinner than the short steps of such a ray are not there.
-STEPS, MORE_STEPS, LONGER = 30, 40, 1.7
-# No step is longer than this.
-LONGEST = 0.5
+# Most steps of a ray: one that grazes the surface takes many short ones, and with 50, many ended before they were
+# nearest, which misled the solver.
+STEPS = 100
 # Samples behind a hit, and how far they reach, to find where a ray that should have missed is deepest inside.
 DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 
@@ -43,23 +41,9 @@ def at_points(field: Field, points: Tensor) -> Jacobian:
     )
 
 
-@torch.no_grad()
-def traced(field: Field, rays: Rays, steps: int = STEPS, more: int = MORE_STEPS) -> Trace:
+def traced(field: Field, rays: Rays, steps: int = STEPS) -> Trace:
     """What rays see, as a fit needs to know it: longer steps jump thin legs, a coarser threshold thins the shape."""
-    threshold = 0.2 * rays.threshold()
-    way = March(field, rays, threshold, relaxation=1.0, longest=LONGEST)
-    way.advance(steps)
-    trace = way.trace()
-    rest = ((way.value.abs() > threshold) & (rays.near < rays.far) & (way.distance < rays.far)).nonzero()[:, 0]
-    on = March(field, rays[rest], threshold[rest], relaxation=LONGER, longest=LONGEST, start=way.distance[rest])
-    on.advance(more)
-    found = on.trace()
-    nearer = found.value.abs() < trace.value[rest].abs()
-    better = rest[nearer]
-    trace.distance[better], trace.value[better] = found.distance[nearer], found.value[nearer]
-    trace.hit[rest] = found.hit & way.began_outside[rest]
-    trace.queries[rest] += found.queries
-    return trace
+    return march(field, rays, 0.2 * rays.threshold(), steps=steps, relaxation=1.0)
 
 
 def deepest(field: Field, rays: Rays, distance: Tensor, last: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..decoder import Field
 from ..tracing.march import Trace
 from ..tracing.rays import Rays
-from .surface import MORE_STEPS, STEPS, traced
+from .surface import STEPS, traced
 
 # So far behind its hit, a ray is taken to be inside.
 BEHIND = 0.01
@@ -22,12 +22,12 @@ class Warm:
 
     Parameters
     ----------
-    steps, more : int
-        Most steps of a ray, and longer ones after them.
+    steps : int
+        Most steps of a ray.
     """
 
-    def __init__(self, steps: int = STEPS, more: int = MORE_STEPS) -> None:
-        self.steps, self.more = steps, more
+    def __init__(self, steps: int = STEPS) -> None:
+        self.steps = steps
         # In the object frame, which moves with the thing; and f there.
         self.points: Tensor | None = None
         self.values: Tensor | None = None
@@ -54,7 +54,7 @@ class Warm:
         queries[asked] = 1.0
         hit[asked[f < 0]] = True
         rest = (~hit).nonzero()[:, 0]
-        found = traced(field, rays[rest], self.steps, self.more)
+        found = traced(field, rays[rest], self.steps)
         hit[rest], distance[rest], value[rest] = found.hit, found.distance, found.value
         queries[rest] += found.queries
         new = rest[found.hit]
