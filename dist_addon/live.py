@@ -175,6 +175,9 @@ def _take(worker: Worker, serial: int, trouble: str) -> None:
         thing = _find(worker.uid)
         if worker.unwanted or worker.ending or thing is None:
             return
+        # Reset has brought the first mesh back meanwhile.
+        if scene_result.is_result(thing) and scene_result.is_current(thing, scene_result.resolution(thing)):
+            return
         if trouble:
             changed.pop(worker.uid, None)
             raise RequestError(trouble)

@@ -10,14 +10,18 @@ def in_background() -> bool:
     return bpy.app.background
 
 
+def viewports() -> list[bpy.types.Area]:
+    """All 3D viewports of all windows."""
+    windows = bpy.data.window_managers[0].windows
+    return [area for window in windows for area in window.screen.areas if area.type == "VIEW_3D"]
+
+
 def redraw(kind: str = "WINDOW") -> None:
     """Have the regions of a kind drawn again in all 3D viewports: what they show, or their sidebars (``UI``)."""
-    for window in bpy.data.window_managers[0].windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                for region in area.regions:
-                    if region.type == kind:
-                        region.tag_redraw()
+    for area in viewports():
+        for region in area.regions:
+            if region.type == kind:
+                region.tag_redraw()
 
 
 def redraw_preferences() -> None:

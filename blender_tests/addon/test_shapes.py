@@ -291,6 +291,7 @@ def test_a_mesh_follows_its_sliders(shapes, scene, window, monkeypatch):
     scene.collection.objects.link(twin)
     count, first = len(thing.data.vertices), thing.data
     first.color_attributes.new("Color", "BYTE_COLOR", "POINT")
+    first["dist_resolution"] = 128
     began = time.monotonic()
     for value in np.linspace(-2, 2, 9):
         thing.dist.axes[0] = value
@@ -324,7 +325,13 @@ def test_a_mesh_follows_its_sliders(shapes, scene, window, monkeypatch):
     np.testing.assert_allclose(first.vertices[0].co, at, atol=1e-5)
     np.testing.assert_allclose(np.array(reset.vertices[0].co) - (0, 0, 4), at, atol=1e-5)
     settle()
-    assert thing.data == reset
+    assert thing.data == reset and reset.color_attributes
+    # Also while another one is on its way, which comes too late.
+    thing.dist.axes[0] = 0.25
+    wait_until(lambda: live.tick() and live.worker and live.worker.order, 10)
+    assert bpy.ops.dist.reset_shape() == {"FINISHED"}
+    wait_until(lambda: live.tick() and not live.worker.order and not live.changed, 10)
+    assert thing.data == reset and reset.color_attributes
 
     # A code without a surface is told, and the mesh stays.
     far = np.array(thing["dist_code"]) * 0 + 50.0

@@ -9,7 +9,7 @@ from bpy.props import IntProperty
 
 from .. import outlines, properties
 from ..scene.cameras import list_cameras
-from ..window import redraw
+from ..window import redraw, viewports
 from ..worker.dist_engine.protocol import RequestError
 
 # How viewports that `DIST_OT_look_through` made see-through were: X-ray, and its alpha.
@@ -26,12 +26,10 @@ class DIST_OT_show_outlines(bpy.types.Operator):
         """Turn them on or off; off, shapes are as solid as they were."""
         outlines.show(not outlines.shown())
         if not outlines.shown():
-            for window in bpy.data.window_managers[0].windows:
-                for area in window.screen.areas:
-                    space = area.spaces.active
-                    if isinstance(space, bpy.types.SpaceView3D) and space.as_pointer() in see_through:
-                        was = see_through.pop(space.as_pointer())
-                        space.shading.show_xray, space.shading.xray_alpha = was
+            for area in viewports():
+                space: Any = area.spaces.active
+                if was := see_through.pop(space.as_pointer(), None):
+                    space.shading.show_xray, space.shading.xray_alpha = was
         redraw()
         return {"FINISHED"}
 

@@ -86,8 +86,11 @@ class DIST_OT_reset_shape(bpy.types.Operator):
         active = context.view_layer.objects.active
         if not scene_result.is_result(active) or active.get(scene_result.FIRST_CODE) is None:
             cls.poll_message_set("The active object's sliders were not moved")
-            return False
-        return True
+        elif why := scene_result.why_fixed(active):
+            cls.poll_message_set(why)
+        else:
+            return True
+        return False
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Put the code back; the mesh follows."""

@@ -134,7 +134,7 @@ def reset_code(thing: bpy.types.Object) -> None:
     del thing[FIRST_CODE]
     if first is not None:
         del thing[FIRST_MESH]
-    if first is None or first == mesh or why_fixed(thing):
+    if first is None or first == mesh:
         return
     # Object > Apply may have moved the other one meanwhile.
     moved = applied(mesh) @ np.linalg.inv(applied(first))
