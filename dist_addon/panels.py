@@ -21,7 +21,7 @@ from .api import ViewCheck
 from .labels import draw_text
 from .operators import check_inputs, running
 from .scene.axes import read_axes
-from .scene.result import is_result, why_fixed
+from .scene.result import is_result, overlap, why_fixed
 from .worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, SHAPE, TRAIN, RequestError
 
 STATE_ICONS: dict[str, Any] = {
@@ -178,6 +178,8 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
         space, camera = context.space_data, context.scene.camera
         if isinstance(space, bpy.types.SpaceView3D) and space.region_3d.view_perspective == "CAMERA" and camera:
             layout.label(text=f"Through “{camera.name}”", icon="VIEW_CAMERA")
+            if found := overlap(context.scene, camera.name):
+                layout.label(text=f"IoU of “{found[0]}” here: {found[1]:.0%}", icon="BLANK1")
 
 
 class DIST_PT_render(DIST_Panel, bpy.types.Panel):

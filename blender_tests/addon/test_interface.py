@@ -468,9 +468,11 @@ def test_an_import_can_be_undone(scene, rig, stand_in):
     bpy.ops.ed.undo_push(message="Before")
     start_beside(scene, stand_in, "result")
     wait_until(lambda: running.tick() is None, 20)
-    assert "DIST Shape" in bpy.data.objects
+    assert "DIST Shape" in bpy.data.objects and "Added “DIST Shape”" in running.outcome
     bpy.ops.ed.undo()
     assert "DIST Shape" not in bpy.data.objects and "Cam0" in bpy.data.objects
+    # The panel tells of no object that is gone.
+    assert running.outcome == ""
 
 
 def test_paths_may_begin_at_the_blend_file(scene, tmp_path):

@@ -62,7 +62,7 @@ def test_a_remeshed_result_is_read_again() -> None:
     assert outlines._parts(mesh) is not first
 
 
-def test_shapes_are_see_through_until_the_outlines_are_hidden(scene, rig) -> None:
+def test_shapes_are_see_through_until_the_outlines_are_hidden(scene, rig, capfd) -> None:
     area = next(a for a in bpy.context.window.screen.areas if a.type == "VIEW_3D")
     space: Any = area.spaces.active
     space.shading.show_xray, space.shading.xray_alpha = False, 0.75
@@ -72,5 +72,9 @@ def test_shapes_are_see_through_until_the_outlines_are_hidden(scene, rig) -> Non
             assert bpy.ops.dist.look_through() == {"FINISHED"}
         assert space.shading.show_xray and scene.camera.name == "Cam1" and outlines.shown()
         assert bpy.ops.dist.show_outlines() == {"FINISHED"}
-    assert not outlines.shown() and not space.shading.show_xray
+        assert not outlines.shown() and not space.shading.show_xray
+        capfd.readouterr()
+        assert bpy.ops.dist.show_outlines() == {"FINISHED"}
+    assert "nothing to outline yet" in capfd.readouterr().out
+    outlines.show(False)
     assert abs(space.shading.xray_alpha - 0.75) < 1e-6

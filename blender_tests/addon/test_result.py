@@ -14,7 +14,7 @@ import pytest
 from dist_addon import api
 from dist_addon.jobs import JobError
 from dist_addon.operators import running
-from dist_addon.scene.result import replace_mesh
+from dist_addon.scene.result import overlap, replace_mesh
 from dist_addon.worker.dist_engine.protocol import RequestError, Result
 
 ODD = "Far less than the others: Cam1. Check the mask and the camera there."
@@ -48,6 +48,7 @@ def test_a_reconstruction_stands_in_the_scene(scene, rig, worker, prior, tmp_pat
         np.testing.assert_allclose(normal.vector, expected[loop.vertex_index], atol=1e-2)
     assert (thing["dist_scale"], thing["dist_device"], thing["dist_queries_march"]) == (1.5, "cpu", 5e9)
     assert (thing["dist_iou_Cam0"], thing["dist_iou_Cam1"], thing["dist_disagree"]) == (0.9, 0.8, "Cam1")
+    assert overlap(scene, "Cam1") == (thing.name, 0.8) and overlap(scene, "Cam2") is None
     values = np.array([point.value for point in thing.data.attributes["uncertainty"].data])
     np.testing.assert_allclose(values, [0.01, 0.02, 0.03, 0.04])
     # What is least sure is the brightest.

@@ -9,6 +9,7 @@ from bpy.props import IntProperty
 
 from .. import outlines, properties
 from ..scene.cameras import list_cameras
+from ..scene.result import is_result
 from ..window import redraw, viewports
 from ..worker.dist_engine.protocol import RequestError
 
@@ -22,7 +23,7 @@ class DIST_OT_show_outlines(bpy.types.Operator):
     bl_idname = "dist.show_outlines"
     bl_label = "Outlines"
 
-    def execute(self, _context: bpy.types.Context) -> set[Any]:
+    def execute(self, context: bpy.types.Context) -> set[Any]:
         """Turn them on or off; off, shapes are as solid as they were."""
         outlines.show(not outlines.shown())
         if not outlines.shown():
@@ -30,6 +31,10 @@ class DIST_OT_show_outlines(bpy.types.Operator):
                 space: Any = area.spaces.active
                 if was := see_through.pop(space.as_pointer(), None):
                     space.shading.show_xray, space.shading.xray_alpha = was
+        elif not any(is_result(thing) for thing in context.visible_objects):
+            self.report({"INFO"}, "There is nothing to outline yet: press Reconstruct, or Sample Shape")
+        elif not any(_looks_through(area) for area in viewports()):
+            self.report({"INFO"}, "Outlines are drawn in views through a camera: press an arrow beside the button")
         redraw()
         return {"FINISHED"}
 
@@ -78,6 +83,11 @@ class DIST_OT_look_through(bpy.types.Operator):
         redraw()
         self.report({"INFO"}, f"Looking through “{scene.camera.name}”")
         return {"FINISHED"}
+
+
+def _looks_through(area: bpy.types.Area) -> bool:
+    space: Any = area.spaces.active
+    return space.region_3d.view_perspective == "CAMERA"
 
 
 CLASSES = (DIST_OT_show_outlines, DIST_OT_look_through)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import bpy
@@ -20,6 +20,7 @@ from ..api import common
 from ..job_items import NOUNS
 from ..jobs import Job, Progress, Queue, Run
 from ..scene import preview, training
+from ..scene import result as scene_result
 from ..scene.renderings import IMAGES
 from ..window import in_background, redraw
 from ..worker.dist_engine.protocol import (
@@ -46,10 +47,11 @@ queue = Queue()
 due = previewed = late = 0.0
 # When pictures of the job were last drawn.
 pictured = 0.0
-# What came of the last job, for the panel of its task.
+# What came of the last job, for the panel of its task, and the objects that it added, by `session_uid`.
 outcome = ""
 outcome_task = ""
 failed = False
+added_uids: list[int] = []
 
 
 class JobOperator:
@@ -111,10 +113,10 @@ def watch(job: Job, scene: bpy.types.Scene) -> None:
         bpy.app.timers.register(tick, persistent=True)
 
 
-def say(text: str, task: str = "", failure: bool = False) -> None:
-    """Show the user what came of a job."""
-    global outcome, outcome_task, failed
-    outcome, outcome_task, failed = text, task, failure
+def say(text: str, task: str = "", failure: bool = False, added: Sequence[bpy.types.Object] = ()) -> None:
+    """Show the user what came of a job, as long as the objects that it added are there."""
+    global outcome, outcome_task, failed, added_uids
+    outcome, outcome_task, failed, added_uids = text, task, failure, [thing.session_uid for thing in added]
 
 
 @bpy.app.handlers.persistent
@@ -197,7 +199,9 @@ def _scene(run: Run) -> bpy.types.Scene | None:
 
 @bpy.app.handlers.persistent
 def tidy(*_arguments: Any) -> None:
-    """After an undo or a redo: a preview may be back whose job has ended."""
+    """After an undo or a redo: a preview may be back whose job has ended, and a result gone that the panel tells of."""
+    if not {thing.session_uid for thing in bpy.data.objects}.issuperset(added_uids):
+        say("")
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, persistent=True)
 
@@ -251,7 +255,7 @@ def _finish(run: Run) -> None:
         except RuntimeError as error:
             say(str(error).removeprefix("Error: ").strip(), run.task, failure=True)
         else:
-            say("\n".join([*_made(run, added), *run.progress.warnings]), run.task)
+            say("\n".join([*_made(run, added), *run.progress.warnings]), run.task, added=added)
 
 
 def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
@@ -274,7 +278,7 @@ def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
 
 def _overlap(thing: bpy.types.Object) -> str:
     """How well an imported shape fits its pictures, as a sentence."""
-    iou = [value for name, value in thing.items() if name.startswith("dist_iou_")]
+    iou = [value for name, value in thing.items() if name.startswith(scene_result.IOU)]
     text = f" Its outlines overlap the pictures' by {100 * sum(iou) / len(iou):.0f} % (IoU)." if iou else ""
     if odd := thing.get("dist_disagree"):
         text += f" Far less than the others: {odd}. Check the mask and the camera there."

@@ -57,7 +57,7 @@ def add_calibration(calibration: Calibration, scene: bpy.types.Scene) -> Importe
     for view, picture in zip(calibration.views, calibration.pictures, strict=True):
         camera = scene_cameras.add_camera(view, calibration.size, None, collection)
         data: Any = camera.data
-        data.display_size = 0.1 * spread
+        data.display_size = 0.05 * spread
         data.clip_start, data.clip_end = min(0.1, 0.01 * spread), max(1000.0, 100 * spread)
         data.show_background_images = True
         data.background_images.new().image = _image(picture)

@@ -14,6 +14,8 @@ from ..worker.dist_engine.protocol import RequestError, Result, View
 from . import cameras as scene_cameras
 
 COLLECTION = "DIST Reconstructions"
+# The start of the custom property with the overlap (IoU) in a view; its name follows.
+IOU = "dist_iou_"
 # Custom properties of a result's object: its shape's code, the code's prior (as `prior_files.find_prior` takes it), how
 # many of the object's units the prior's unit is long, and how fine its mesh is to be. A mesh has `CODE` and
 # `RESOLUTION`, too: those that it was made with.
@@ -317,12 +319,25 @@ def _paint(mesh: bpy.types.Mesh, colours: np.ndarray) -> None:
 
 def collection(scene: bpy.types.Scene) -> bpy.types.Collection:
     """The collection of a scene's results, made where it is missing."""
-    for child in scene.collection.children:
-        if child.name.startswith(COLLECTION) and child.library is None:
-            return child
+    if found := _collection(scene):
+        return found
     collection = bpy.data.collections.new(COLLECTION)
     scene.collection.children.link(collection)
     return collection
+
+
+def _collection(scene: bpy.types.Scene) -> bpy.types.Collection | None:
+    own = (child for child in scene.collection.children if child.name.startswith(COLLECTION) and child.library is None)
+    return next(own, None)
+
+
+def overlap(scene: bpy.types.Scene, view: str) -> tuple[str, float] | None:
+    """The newest of a scene's results that was fitted to a view: its name, and the overlap (IoU) there; else None."""
+    found = _collection(scene)
+    for thing in reversed(found.objects if found else ()):
+        if (iou := thing.get(f"{IOU}{view}")) is not None:
+            return thing.name, iou
+    return None
 
 
 def _set_property(thing: bpy.types.ID, name: str, value: Any) -> None:
