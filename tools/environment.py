@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".env"
 
 ENGINE = ["torch==2.13.0", "libigl==2.6.3", "safetensors==0.8.0"]
-TOOLS = ["manifold3d==3.5.4", "pillow==13.0.0"]
+TOOLS = ["manifold3d==3.5.4", "matplotlib==3.11.2", "pillow==13.0.0"]
 TESTS = ["pytest==9.2.0", "hypothesis==6.170.15"]
 CHECKS = ["ruff==0.17.6", "mypy==2.4.1", "fake-bpy-module==20261026"]
 

@@ -84,8 +84,8 @@ def unknown(prior: Prior, seed: int) -> dict[str, Any]:
         "degrees": float(np.median(now[0])),
         "distance_before": float(np.median(was[1])),
         "distance": float(np.median(now[1])),
-        "chamfer": scenes.chamfer(scene, found.code),
-        "chamfer_true_cameras": scenes.chamfer(scene, true.code),
+        "chamfer": scenes.chamfer(scene, scenes.surface(scene, found.code)),
+        "chamfer_true_cameras": scenes.chamfer(scene, scenes.surface(scene, true.code)),
     } | cost
 
 

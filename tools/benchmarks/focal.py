@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from dist_engine.prior import Prior
 
-from . import scenes
+from . import figures, scenes
 from .scenes import Row
 
 VIEWS, STEPS = 8, 60
@@ -22,6 +22,7 @@ WRONG = 1.1
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     scenes.add_arguments(parser, ("table", "chair", "sofa", "aeroplane", "car"), 3)
+    figures.add_argument(parser)
     parser.add_argument("--refine", action="store_true", help=f"also refine a focal length told {WRONG} times too long")
 
 
@@ -29,6 +30,8 @@ def run(options: argparse.Namespace) -> None:
     """Measure, print, and write what was asked for."""
     rows = scenes.measured(options, measure)
     scenes.medians(rows, "lens", lenses(options))
+    figures.sheet(options, "focal", rows, "lens", lenses(options), "seed")
+    figures.curves(options, "focal-errors", rows, "lens", lenses(options), "class")
     scenes.write(options, rows)
 
 
@@ -51,4 +54,4 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Ro
         found, cost = scenes.run_fit(scene, scene.request(iterations=STEPS, **given))
         off = float(found.cameras.K[0, 0, 0]) / scene.views[0].K[0, 0] - 1
         row = {"class": prior.name, "seed": seed, "lens": column, "focal_off": off}
-        yield row | {"chamfer_x1000": scenes.chamfer(scene, found.code, found.place)} | cost
+        yield row | figures.judged(options, scene, found.code, found.place) | cost

@@ -11,7 +11,7 @@ from dist_engine.protocol import Bounds, View
 from dist_engine.training.sampling import normalisation
 from generators import GENERATORS
 
-from . import scenes
+from . import figures, scenes
 from .scenes import Row
 
 FRAMES = 24
@@ -23,6 +23,7 @@ ROOM = 1.05
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     scenes.add_arguments(parser, ("table", "chair", "sofa"), 2)
+    figures.add_argument(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -31,8 +32,9 @@ def run(options: argparse.Namespace) -> None:
     print(f"\n{'':>12} {'runs':>5} {'Chamfer x 1000, median':>24} {'share of the start, median':>28}")
     for observed in ("start", *OBSERVED):
         some = [row for row in rows if row["observed"] == observed]
-        cells = [float(np.median([row[key] for row in some])) for key in ("chamfer", "share")]
+        cells = [float(np.median([row[key] for row in some])) for key in ("chamfer_x1000", "share")]
         print(f"{observed:>12} {len(some):5d} {cells[0]:24.3f} {cells[1]:28.3f}")
+    figures.sheet(options, "multi-view", rows, "observed", ["start", *OBSERVED], "seed")
     scenes.write(options, rows)
 
 
@@ -45,8 +47,9 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> list[Row]:
     vertices = normalisation(vertices, prior.radius)(vertices)
     scene = scenes.mesh_scene(f"{prior.name} {seed}", prior, vertices, faces, orbit(prior))
     pictures = video.frames(scene.name, prior, scene.vertices, scene.faces, scene.views, scenes.SIZE)
-    begin = scenes.chamfer(scene, prior.mean)
-    rows: list[Row] = [{"name": scene.name, "observed": "start", "chamfer": begin, "share": 1.0}]
+    who = {"class": prior.name, "seed": seed}
+    begin = figures.judged(options, scene, prior.mean)
+    rows: list[Row] = [who | {"observed": "start", "share": 1.0} | begin]
     nothing = {"masks": np.zeros_like(scene.masks), "masked": np.zeros(FRAMES, bool)}
     given: dict[str, dict[str, Any]] = {
         "colours": {"pictures": pictures} | nothing,
@@ -58,8 +61,9 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> list[Row]:
             code=prior.mean.double().numpy(), bounds=around(scene), iterations=60, **given[observed]
         )
         found, cost = scenes.run_fit(scene, request)
-        chamfer = scenes.chamfer(scene, found.code)
-        rows.append({"name": scene.name, "observed": observed, "chamfer": chamfer, "share": chamfer / begin} | cost)
+        made = figures.judged(options, scene, found.code)
+        share = made["chamfer_x1000"] / begin["chamfer_x1000"]
+        rows.append(who | {"observed": observed, "share": share} | made | cost)
     return rows
 
 

@@ -12,7 +12,7 @@ import torch
 from dist_engine.prior import Prior
 from torch.nn.functional import max_pool2d
 
-from . import scenes
+from . import figures, scenes
 from .scenes import Row, Scene
 
 VIEWS, STEPS = 8, 60
@@ -24,6 +24,7 @@ KINDS = {"depth": DEPTHS, "depth-alone": DEPTHS, "edges": EDGES, "wrong": WRONG}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     scenes.add_arguments(parser, ("table", "sofa", "aeroplane"), 2)
+    figures.add_argument(parser)
     parser.add_argument(
         "--kinds",
         default=",".join(KINDS),
@@ -37,6 +38,8 @@ def run(options: argparse.Namespace) -> None:
     for kind in options.kinds.split(","):
         some = [row for row in rows if row["kind"] == kind]
         scenes.medians(some, kind, list(KINDS[kind]))
+        figures.sheet(options, f"noise-{kind}", some, kind, list(KINDS[kind]), "seed")
+        figures.curves(options, f"noise-{kind}-errors", some, kind, list(KINDS[kind]), "class")
     scenes.write(options, rows)
 
 
@@ -47,7 +50,7 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Ro
         for level, given in spoilt(scene, prior, seed, kind):
             found, cost = scenes.run_fit(scene, scene.request(iterations=STEPS, **given))
             row = {"class": prior.name, "seed": seed, "kind": kind, kind: level}
-            yield row | {"chamfer_x1000": scenes.chamfer(scene, found.code, found.place)} | cost
+            yield row | figures.judged(options, scene, found.code, found.place) | cost
 
 
 def spoilt(scene: Scene, prior: Prior, seed: int, kind: str) -> Iterator[tuple[float, dict[str, Any]]]:

@@ -60,7 +60,7 @@ def measure(options: argparse.Namespace, prior: Prior, path: Path) -> list[Row]:
     errors = {
         "iou_fitted": iou(fitted, found),
         "iou_held_out": iou(held_out, found),
-        "chamfer_x1000": scenes.chamfer(fitted, found.code, found.place),
+        "chamfer_x1000": scenes.chamfer(fitted, scenes.surface(fitted, found.code, found.place)),
     }
     return [{"class": prior.name, "mesh": path.stem} | errors | cost]
 

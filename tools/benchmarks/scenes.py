@@ -36,6 +36,8 @@ from .priors import PRIORS, UNSEEN
 from .truth import truth
 
 Row = dict[str, Any]
+# Vertices (N, 3), and faces (M, 3).
+Mesh = tuple[np.ndarray, np.ndarray]
 Measure = Callable[[argparse.Namespace, Prior, Any], Iterable[Row]]
 CORES = os.cpu_count() or 1
 # Baselines are tuned on seeds from here on.
@@ -117,14 +119,19 @@ def write(options: argparse.Namespace, rows: list[Row]) -> None:
     """Write the rows where asked for."""
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        options.json.write_text(json.dumps([_told(row) for row in rows], indent=1), encoding="utf-8")
 
 
 def line(row: dict[str, Any]) -> str:
     """One row as a line of text."""
     return "  ".join(
-        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in _told(row).items()
     )
+
+
+def _told(row: Row) -> Row:
+    """A row without what only figures need."""
+    return {key: value for key, value in row.items() if key not in ("truth", "picture")}
 
 
 def unseen_scene(prior: Prior, seed: int, cameras: int, size: int = SIZE, focal: float = FOCAL) -> Scene:
@@ -233,13 +240,19 @@ def medians(rows: list[Row], by: str, columns: list[Any], value: str = "chamfer_
         print(f"{name:>10}" + "".join(f"{cell:12.3f}" for cell in cells))
 
 
-def chamfer(scene: Scene, code: torch.Tensor, place: Similarity | None = None) -> float:
-    """Chamfer distance x 1000 of a code's mesh at a place to the scene's; infinite where it has no surface."""
-    random = np.random.default_rng(0)
+def surface(scene: Scene, code: torch.Tensor, place: Similarity | None = None) -> Mesh | None:
+    """The mesh of a code at a place; None where it has no surface."""
     try:
         mesh = extract_mesh(scene.prior.decoder.field(code), RESOLUTION)
     except ValueError:
+        return None
+    return (mesh.vertices if place is None else place.to_world(mesh.vertices)).double().numpy(), mesh.faces
+
+
+def chamfer(scene: Scene, found: Mesh | None) -> float:
+    """Chamfer distance x 1000 of a mesh to the scene's; infinite where there is none."""
+    if found is None:
         return float("inf")
-    vertices = (mesh.vertices if place is None else place.to_world(mesh.vertices)).double().numpy()
-    found = sample_surface(vertices, mesh.faces, SURFACE_POINTS, random)
-    return evaluation.chamfer_x1000(sample_surface(scene.vertices, scene.faces, SURFACE_POINTS, random), found)
+    random = np.random.default_rng(0)
+    points = sample_surface(*found, SURFACE_POINTS, random)
+    return evaluation.chamfer_x1000(sample_surface(scene.vertices, scene.faces, SURFACE_POINTS, random), points)

@@ -79,7 +79,7 @@ def compare(scene: Scene, observed: str, near: str) -> dict[str, Any]:
         for state, cost in solver(problem.moved, first, evaluate, steps):
             path.append((cost, time.monotonic() - began, sum(counter.values())))
             end = state
-        paths[name] = path, scenes.chamfer(scene, problem.code(end), end.place)
+        paths[name] = path, scenes.chamfer(scene, scenes.surface(scene, problem.code(end), end.place))
     (gone, chamfer_adam), (path, chamfer_lm) = paths["adam"], paths["lm"]
     goal, seconds, queries = gone[-1]
     there = next((index for index, (cost, *_) in enumerate(path) if cost <= goal), None)

@@ -25,7 +25,7 @@ from dist_engine.fitting.observations import INDEPENDENT
 from dist_engine.prior import Prior
 from torch import Tensor
 
-from . import scenes
+from . import figures, scenes
 from .scenes import Row, Scene
 
 COUNTS = ("dense", "50%", "10%", "100", "50", "20")
@@ -54,6 +54,7 @@ STARTS, START_POINTS, FIRST_STEPS, CANDIDATES = 6, 500, 8, 500
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     scenes.add_arguments(parser, ("sofa", "aeroplane", "table"), 5)
+    figures.add_argument(parser)
     parser.add_argument("--counts", default=",".join(COUNTS), help="numbers or shares of the pixels with depth")
     parser.add_argument("--tune", action="store_true", help="choose the baseline's constants, on other shapes")
 
@@ -70,6 +71,10 @@ def run(options: argparse.Namespace) -> None:
         some = [row for row in rows if row["class"] == name and row["method"] == method]
         cells = [np.median([row["chamfer_x1000"] for row in some if row["points"] == count]) for count in counts]
         print(f"{name:>10} {method:>13}" + "".join(f"{cell:9.3f}" for cell in cells))
+    figures.sheet(options, "sparse-depth", rows, "points", counts, "method")
+    for name in options.classes.split(","):
+        some = [row for row in rows if row["class"] == name]
+        figures.curves(options, f"sparse-depth-{name}-errors", some, "points", counts, "method")
     scenes.write(options, rows)
 
 
@@ -77,22 +82,21 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Ro
     """Fit to all numbers of one shape's depths, with all methods."""
     scene = scenes.unseen_scene(prior, seed, 1)
     for count, method in product(options.counts.split(","), METHODS):
-        found = fitted(scene, count, method)
-        yield {"class": prior.name, "seed": seed, "points": count, "method": method} | found
+        code, cost = fitted(scene, count, method)
+        row = {"class": prior.name, "seed": seed, "points": count, "method": method}
+        yield row | figures.judged(options, scene, code) | cost
 
 
-def fitted(scene: Scene, count: str, method: str) -> dict[str, float]:
-    """Fit with one method to some of the depths."""
+def fitted(scene: Scene, count: str, method: str) -> tuple[Tensor, dict[str, float]]:
+    """Fit with one method to some of the depths; the code, with seconds and queries."""
     depths = thinned(scene.depths, count)
     if method == "DeepSDF":
         began, counter = time.monotonic(), Counter[str]()
         code = without_renderer(scene, depths, *CHOSEN[count], counter)
-        cost = {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
-    else:
-        given = {} if method == "ours (mask)" else {"masked": np.zeros(1, bool)}
-        found, cost = scenes.run_fit(scene, scene.request(depths=depths, iterations=STEPS, **given))
-        code = found.code
-    return {"chamfer_x1000": scenes.chamfer(scene, code)} | cost
+        return code, {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
+    given = {} if method == "ours (mask)" else {"masked": np.zeros(1, bool)}
+    found, cost = scenes.run_fit(scene, scene.request(depths=depths, iterations=STEPS, **given))
+    return found.code, cost
 
 
 def thinned(depths: np.ndarray, count: str) -> np.ndarray:
@@ -155,7 +159,9 @@ def tune(priors: list[Prior], counts: list[str], instances: int) -> None:
             for choice in [best._replace(**{name: value}) for value in CHOICES.get(name, ())] or [best]:
                 if choice not in errors:
                     codes = [without_renderer(s, thinned(s.depths, count), *choice, Counter()) for s in tried]
-                    logs = [np.log(scenes.chamfer(s, code)) for s, code in zip(tried, codes, strict=True)]
+                    logs = [
+                        np.log(scenes.chamfer(s, scenes.surface(s, code))) for s, code in zip(tried, codes, strict=True)
+                    ]
                     errors[choice] = float(np.exp(np.mean(logs)))
                     print(count, choice, f"{errors[choice]:.3f}", flush=True)
             best = min(errors, key=errors.__getitem__)

@@ -1,0 +1,111 @@
+"""Figures of fits for ``--pictures``: sheets of the shapes that were found, and curves of their errors."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from dist_engine.cameras import Similarity
+from generators.sheet import render
+
+from . import scenes
+from .scenes import Row, Scene
+
+# Inches along a cell of a sheet; pixels an inch.
+CELL, DPI = 1.1, 150
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """The option that asks for figures."""
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw the shapes that were found, and the errors")
+
+
+def judged(
+    options: argparse.Namespace, scene: Scene, code: torch.Tensor, place: Similarity | None = None
+) -> dict[str, Any]:
+    """A row's Chamfer distance x 1000 of a code at a place; and, for figures, what it and the truth look like."""
+    found = scenes.surface(scene, code, place)
+    row: dict[str, Any] = {"chamfer_x1000": scenes.chamfer(scene, found)}
+    if options.pictures:
+        row["truth"], row["picture"] = (
+            None if mesh is None else render(mesh[0] @ scene.prior.axes(), mesh[1])
+            for mesh in ((scene.vertices, scene.faces), found)
+        )
+    return row
+
+
+def sheet(options: argparse.Namespace, name: str, rows: list[Row], by: str, columns: list[Any], lines: str) -> None:
+    """Draw each class's first shape: the truth, then a column each of `columns`, and a line each kind of `lines`.
+
+    Parameters
+    ----------
+    options : Namespace
+    name : str
+        The figure's file becomes ``DIR/<name>.png``.
+    rows : list of dict
+        With `judged`'s entries, ``class`` and ``seed``.
+    by, lines : str
+        The rows' entries that tell a cell's column and line.
+    columns : list
+    """
+    if not options.pictures:
+        return
+    plot = _pyplot()
+    first = {row["class"]: row["seed"] for row in reversed(rows)}
+    rows = [row for row in rows if row["seed"] == first[row["class"]]]
+    kinds = list(dict.fromkeys((row["class"], row[lines]) for row in rows))
+    size = CELL * (len(columns) + 1.6), CELL * (len(kinds) + 0.3)
+    figure, axes = plot.subplots(len(kinds), len(columns) + 1, figsize=size, squeeze=False, layout="constrained")
+    for line, kind in zip(axes, kinds, strict=True):
+        cells = {row[by]: row for row in rows if (row["class"], row[lines]) == kind}
+        show = [(None, next(iter(cells.values()))["truth"])]
+        show += [(cells[c]["chamfer_x1000"], cells[c]["picture"]) if c in cells else (None, None) for c in columns]
+        line[0].set_ylabel("\n".join(dict.fromkeys(map(str, kind))), fontsize=7)
+        for axis, (error, picture) in zip(line, show, strict=True):
+            axis.set(xticks=[], yticks=[], frame_on=False)
+            axis.imshow(np.full((2, 2), 255) if picture is None else picture, cmap="gray", vmin=0, vmax=255)
+            if error is not None:
+                axis.set_xlabel(f"{error:.3g}", fontsize=7, labelpad=1)
+    for axis, title in zip(axes[0], ["truth", *columns], strict=True):
+        axis.set_title(str(title), fontsize=8)
+    _save(figure, options, name)
+
+
+def curves(options: argparse.Namespace, name: str, rows: list[Row], by: str, columns: list[Any], lines: str) -> None:
+    """Draw medians of the Chamfer distance over `columns`, a line each kind of `lines`, and each shape as a dot.
+
+    The parameters are those of `sheet`.
+    """
+    if not options.pictures:
+        return
+    figure, axis = _pyplot().subplots(figsize=(5, 3.2), layout="constrained")
+    for number, kind in enumerate(dict.fromkeys(row[lines] for row in rows)):
+        errors = [[row["chamfer_x1000"] for row in rows if (row[lines], row[by]) == (kind, c)] for c in columns]
+        places = [place for place, some in enumerate(errors) for _ in some]
+        axis.scatter(places, np.concatenate(errors), 6, f"C{number}", alpha=0.4)
+        axis.plot([np.median(some) for some in errors], f"C{number}", label=str(kind))
+    axis.set(xticks=range(len(columns)), xticklabels=map(str, columns), xlabel=by, yscale="log")
+    axis.set_ylabel("Chamfer distance x 1000, median")
+    for ticks in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+        ticks("{x:g}")
+    axis.legend(fontsize=7)
+    _save(figure, options, name)
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    # Without a window.
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _save(figure: Any, options: argparse.Namespace, name: str) -> None:
+    options.pictures.mkdir(parents=True, exist_ok=True)
+    figure.savefig(options.pictures / f"{name}.png", dpi=DPI)
+    _pyplot().close(figure)
