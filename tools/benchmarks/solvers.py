@@ -29,7 +29,7 @@ ADAM_STEPS, LM_STEPS = 200, 25
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    scenes.add_arguments(parser, ("table", "sofa", "aeroplane"), 3)
+    scenes.add_arguments(parser, ("table", "aeroplane"), 2)
     parser.add_argument("--rate", type=float, default=adam.RATE, help="Adam's rate (default: the one that it has)")
 
 
