@@ -10,6 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .protocol import move_into_place
+
 
 def save(path: Path, step: int, unknowns: Mapping[str, Tensor], optimiser: torch.optim.Adam, purpose: str) -> None:
     """Write the unknowns with Adam's moments beside `path` and move them into place.
@@ -33,7 +35,7 @@ def save(path: Path, step: int, unknowns: Mapping[str, Tensor], optimiser: torch
             tensors |= {f"{name}|m": state["exp_avg"], f"{name}|v": state["exp_avg_sq"]}
     beside = path.with_name(path.name + ".part")
     save_file({name: tensor.cpu() for name, tensor in tensors.items()}, beside, {"purpose": purpose})
-    beside.replace(path)
+    move_into_place(beside, path)
 
 
 def resume(path: Path, unknowns: Mapping[str, Tensor], optimiser: torch.optim.Adam, purpose: str) -> int:
@@ -59,7 +61,8 @@ def resume(path: Path, unknowns: Mapping[str, Tensor], optimiser: torch.optim.Ad
         if f"{name}|m" in tensors:
             optimiser.state[unknown] = {
                 "step": torch.tensor(float(step)),
-                "exp_avg": tensors[f"{name}|m"].to(unknown),
-                "exp_avg_sq": tensors[f"{name}|v"].to(unknown),
+                # Copies: on Windows, nobody could replace a file that is mapped.
+                "exp_avg": tensors[f"{name}|m"].to(unknown, copy=True),
+                "exp_avg_sq": tensors[f"{name}|v"].to(unknown, copy=True),
             }
     return step

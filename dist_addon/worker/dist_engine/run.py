@@ -131,7 +131,11 @@ def main(arguments: list[str]) -> int:
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     reporter = Reporter(events)
-    threading.Thread(target=reporter.listen, args=(sys.stdin,), daemon=True).start()
+    # And none may wait for the input: on Windows, to load one asks after descriptor 0, which waits while it is read.
+    orders = os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8")
+    with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    threading.Thread(target=reporter.listen, args=(orders,), daemon=True).start()
     if len(arguments) != 1:
         reporter.event("error", message="The worker takes one argument: the job's folder.")
         return 2

@@ -31,7 +31,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from .events import EVENTS, parse_event, write_event
-from .files import MAX_PIXELS, VERSION, RequestError, read_array, read_json, write_array, write_json
+from .files import (
+    MAX_PIXELS,
+    VERSION,
+    RequestError,
+    move_into_place,
+    read_array,
+    read_json,
+    write_array,
+    write_json,
+)
 from .places import Bounds, Placement, View
 from .priors import (
     AXES,
@@ -92,6 +101,7 @@ __all__ = [
     "View",
     "check_name",
     "check_resolution",
+    "move_into_place",
     "parse_event",
     "read_array",
     "read_json",

@@ -83,9 +83,11 @@ class Settings:
     threads: int = 0
 
     def check(self) -> None:
-        """Raise `RequestError` for a solver that is none, or a deviation that is not above 0."""
+        """Raise `RequestError` for a solver that is none, a deviation that is not above 0, or nothing to refine."""
         if self.solver not in SOLVERS:
             raise RequestError(f"There is no solver “{self.solver}”: choose one of {', '.join(SOLVERS)}.")
+        if not (self.refine_shape or self.refine_placement or self.refine_cameras or self.refine_focal_length):
+            raise RequestError("Nothing is to be refined: choose shape, placement, cameras or focal length.")
         for name in ("mask_noise", "depth_noise", "normal_noise", "picture_noise"):
             if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise RequestError(f"{name} is {getattr(self, name)}: it is a standard deviation, a number above 0.")
