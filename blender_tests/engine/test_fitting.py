@@ -216,6 +216,12 @@ def test_normals_that_cannot_be_are_refused() -> None:
         replace(job, settings=replace(job.settings, normal_noise=0.0)).check()
 
 
+def test_a_request_that_refines_nothing_is_refused() -> None:
+    job = request(np.full((2, SIZE, SIZE), 255, np.uint8), orbit(2))
+    with pytest.raises(RequestError, match="Nothing is to be refined"):
+        replace(job, settings=replace(job.settings, refine_shape=False, refine_placement=False)).check()
+
+
 def test_cameras_that_are_known_stay_as_they_are() -> None:
     problem = Problem(small_prior(), Unknowns(), VIEWS, Counter())
     state = some_state(problem)
@@ -287,6 +293,59 @@ def test_all_kinds_of_observations_count_together() -> None:
     assert torch.allclose(total, together.gradient)
 
 
+def test_what_is_seen_of_points_does_not_move_with_the_cameras() -> None:
+    problem = Problem(small_prior(), Unknowns(cameras=True, focal=True), VIEWS, Counter())
+    state = some_state(problem)
+    generator = torch.Generator().manual_seed(7)
+    views = torch.randint(VIEWS, (40,), generator=generator)
+    places = state.place.to_world(0.5 * torch.randn(40, 3, dtype=torch.float64, generator=generator))
+
+    def about(state: State) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        there = state.cameras.to_camera(views, places)
+        pixels = (state.cameras.K[views] @ (there / there[:, 2:])[..., None])[:, :2, 0]
+        seen = sights_at(state, views, pixels, there[:, 2])
+        none = torch.zeros(0, dtype=torch.long)
+        sample = Sample(
+            outlines=Outlines(seen.rays[none], none, none.bool(), none.double(), 1.0),
+            depths=Sights(seen.rays[none], none, none.double(), 1.0),
+            normals=Normals(seen.rays[none], none, torch.zeros(0, 3, 3, dtype=torch.float64), 1.0),
+            points=Points(torch.zeros(0, 3, dtype=torch.float64), 1.0),
+            sights=seen,
+        )
+        field = problem.prior.decoder.field(problem.code(state))
+        # The last two: a little before and behind. Those before them may differ in number.
+        return [(rows.residual, rows.jacobian) for rows in problem.rows(field, state, sample)][-2:]
+
+    count = max(part.stop for part in problem.parts.values())
+    steps = 1e-6 * torch.eye(count, dtype=torch.float64)
+    for row, (_, jacobian) in enumerate(about(state)):
+        pairs = [[about(problem.moved(state, sign * step))[row][0] for sign in (1, -1)] for step in steps]
+        differences = torch.stack([(one - other) / 2e-6 for one, other in pairs], 1)
+        # How a ray turns as its camera moves, about a point that stays, is left out.
+        assert (differences - jacobian).abs().max() < 0.02 * jacobian.abs().max()
+
+
+@pytest.mark.parametrize("ahead", [0.5, -3.0])
+def test_a_camera_within_the_object_or_turned_away_costs_and_pulls(ahead: float) -> None:
+    prior = Prior.load(PRIOR)
+    problem = Problem(prior, Unknowns(), 1, Counter())
+    cameras = replace(one_camera(), translation=torch.tensor([[0.3, 0.2, ahead]]))
+    job = request(np.full((1, SIZE, SIZE), 255, np.uint8), orbit(1))
+    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
+    place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+    cameras = replace(cameras, K=torch.tensor([[[SIZE, 0, SIZE / 2], [0, SIZE, SIZE / 2], [0, 0, 1]]]).float())
+    state = problem.start(prior.mean, place, cameras)
+    evaluate = _on_rays(problem, observations, 400)
+
+    def moved_cost(state: State) -> Quadratic:
+        return evaluate(replace(state, cameras=cameras))
+
+    model = moved_cost(state)
+    assert np.isfinite(model.cost) and model.cost > 1 and model.gradient.isfinite().all() and model.gradient.any()
+    *_, (_, cost) = levenberg_marquardt.minimise(problem.moved, state, moved_cost, 3)
+    assert cost < model.cost
+
+
 def test_nothing_may_be_before_a_point_that_is_seen() -> None:
     prior = Prior.load(PRIOR)
     problem = Problem(prior, Unknowns(), 4, Counter())
@@ -305,7 +364,7 @@ def test_nothing_may_be_before_a_point_that_is_seen() -> None:
     met, stopped = problem._meet(field, seen_there, EXACT)
     assert torch.equal(met, seen_there.distance) and stopped.isnan().float().mean() > 0.95
     met, stopped = problem._meet(field, behind, problem.noise.depth)
-    rows, jacobian = problem._clear(field, state, behind, stopped)
+    rows, jacobian, _ = problem._clear(field, state, behind, stopped)
     # All but a ray that grazes an edge.
     assert len(rows) == len(points) and (rows < 0).float().mean() > 0.95
     assert jacobian.shape == (len(points), len(prior.mean) + 7)

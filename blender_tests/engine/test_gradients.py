@@ -182,6 +182,28 @@ def test_rays_beside_the_unit_sphere_pull_towards_it() -> None:
     assert step.grad is not None and step.grad[0] < 0
 
 
+def test_points_outside_the_unit_sphere_are_asked_on_it() -> None:
+    sphere = Sphere(SPHERE)
+    origins = torch.tensor([[0.1, 0.0, -3.0]]).expand(4, 3)
+    ahead = torch.tensor([[0.0, 0.0, 1.0]]).expand(4, 3)
+    rays = Rays.through_unit_sphere(origins, ahead, torch.ones(4), torch.ones(4))
+    distance = torch.tensor([1.0, 2.5, 3.5, 5.0])
+    points = rays.at(distance)
+    beyond = points.norm(dim=1).clamp(min=1)
+    on_sphere = points / beyond[:, None]
+    expected = sphere(on_sphere, "truth") + beyond - 1
+    found = at_fixed(sphere, rays, distance)
+    assert torch.allclose(found.value, expected)
+
+    def value(moved: torch.Tensor) -> torch.Tensor:
+        beyond = moved.norm(dim=1).clamp(min=1)
+        return sphere(moved / beyond[:, None], "truth") + beyond - 1
+
+    steps = 1e-6 * torch.eye(3)
+    slopes = torch.stack([(value(points + step) - value(points - step)) / 2e-6 for step in steps], 1)
+    assert torch.allclose(found.d_point, slopes, atol=1e-6)
+
+
 def test_a_grazing_ray_has_no_wild_derivative() -> None:
     at = start(SPHERE)
     rays, _ = rays_of(at)

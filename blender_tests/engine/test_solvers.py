@@ -109,3 +109,22 @@ def test_a_wrong_view_pulls_little_once_the_others_agree() -> None:
     total.backward()
     assert torch.allclose(costs.grad, trust.detach())
     assert trust[3] < 0.15 * trust[0] and float(total.detach()) < 0.3 * float(costs.detach().sum())
+
+
+@pytest.mark.parametrize("broken", ["at the start", "where a step leads"])
+def test_a_cost_that_is_no_number_ends_the_search(broken: str) -> None:
+    calls = []
+
+    def evaluate(state: torch.Tensor) -> Quadratic:
+        calls.append(state)
+        cost = float("nan") if broken == "at the start" or len(calls) > 1 else float(state @ state)
+        return Quadratic(cost, 2 * state * (cost / cost), 2 * torch.eye(2) * (cost / cost))
+
+    path = list(levenberg_marquardt.minimise(torch.add, torch.tensor([3.0, 4.0]), evaluate, 50))
+    assert torch.equal(path[-1][0], torch.tensor([3.0, 4.0])) and len(calls) < 60
+
+
+def test_unknowns_that_nothing_depends_on_stay() -> None:
+    flat = Quadratic(1.0, torch.zeros(2), torch.zeros(2, 2))
+    *_, (state, cost) = levenberg_marquardt.minimise(torch.add, torch.ones(2), lambda _: flat, 5)
+    assert torch.equal(state, torch.ones(2)) and cost == 1.0

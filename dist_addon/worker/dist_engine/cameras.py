@@ -38,9 +38,9 @@ class Cameras:
 
     def to_views(self, names: Sequence[str]) -> list[View]:
         """The cameras as the protocol has them, with rotations that are exactly such."""
-        left, _, right = np.linalg.svd(self.rotation.double().cpu().numpy())
-        extrinsics = np.concatenate([left @ right, self.translation.double().cpu().numpy()[..., None]], 2)
-        return [View(*parts) for parts in zip(names, self.K.double().cpu().numpy(), extrinsics, strict=True)]
+        left, _, right = np.linalg.svd(self.rotation.cpu().double().numpy())
+        extrinsics = np.concatenate([left @ right, self.translation.cpu().double().numpy()[..., None]], 2)
+        return [View(*parts) for parts in zip(names, self.K.cpu().double().numpy(), extrinsics, strict=True)]
 
     def enlarged(self, factor: int) -> Cameras:
         """The same cameras before pictures that are so many times as long."""

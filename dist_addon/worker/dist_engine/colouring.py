@@ -62,7 +62,7 @@ def vertex_colours(
     found = (weights > 0).cpu().numpy()
     colours = (total / weights.clamp(min=1e-9)[:, None]).cpu().numpy()
     if found.any() and not found.all():
-        points = vertices.double().cpu().numpy()
+        points = vertices.cpu().double().numpy()
         each = np.arange(int(found.sum()), dtype=np.int64)[:, None]
         nearest = igl.point_mesh_squared_distance(points[~found], points[found], each)[1]
         colours[~found] = colours[found][nearest]

@@ -87,13 +87,27 @@ def normals(field: Field, code: Tensor, points: Tensor) -> Tensor:
     return F.normalize((ends[0] - ends[1]).reshape(-1, 3), dim=1)
 
 
+def at_points(field: Field, points: Tensor) -> Jacobian:
+    """Value and derivatives of f at points (M, 3); outside the unit sphere, its value on it and the way to it."""
+    length = points.norm(dim=1, keepdim=True)
+    outward = points / length.clamp(min=1)
+    inner = field.jacobian(outward, "gradient")
+    along = (inner.d_point * outward).sum(1, keepdim=True)
+    sphere = (inner.d_point - along * outward) / length + outward
+    return Jacobian(
+        inner.value + (length - 1).clamp(min=0)[:, 0],
+        torch.where(length > 1, sphere, inner.d_point),
+        inner.d_code,
+    )
+
+
 def at_fixed(field: Field, rays: Rays, distance: Tensor) -> Jacobian:
     """Value of f and its derivatives at fixed distances (N,) along rays, as numbers rather than as a graph.
 
-    Outside the unit sphere the distance to it stands in for f, so that rays which miss it still pull.
+    Where a ray misses the unit sphere, the distance to it stands in for f, so that it still pulls.
     """
     points = rays.at(distance)
-    at = field.jacobian(points, "gradient")
+    at = at_points(field, points)
     met = rays.near < rays.far
     outside = points.norm(dim=1, keepdim=True)
     return Jacobian(

@@ -66,8 +66,8 @@ class Mesh:
             "vertices": (place.scale * self.vertices @ turn).cpu().numpy(),
             "faces": self.faces,
             "normals": (self.normals @ turn).cpu().numpy(),
-            "rotation": (place.rotation @ turn).double().cpu().numpy(),
-            "translation": place.translation.double().cpu().numpy(),
+            "rotation": (place.rotation @ turn).cpu().double().numpy(),
+            "translation": place.translation.cpu().double().numpy(),
         }
 
 
@@ -98,7 +98,7 @@ def marching_cubes(lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("The code has no surface: its shape is empty, or fills the whole cube.")
     values, points = lattice.values[keys], lattice.points(keys)
     vertices, faces = igl.marching_cubes(
-        values.double().cpu().numpy(), points.double().cpu().numpy(), index.cpu().numpy(), 0.0
+        values.cpu().double().numpy(), points.cpu().double().numpy(), index.cpu().numpy(), 0.0
     )[:2]
     return vertices, faces.astype(np.int32)
 

@@ -86,7 +86,8 @@ class Prior:
 
         Directions in which the codes hardly vary are held by `floor` times the largest spread, so that W stays finite.
         """
-        centred = (self.codes - self.mean).double()
+        # On the CPU: not all devices have doubles.
+        centred = (self.codes - self.mean).cpu().double()
         covariance = centred.T @ centred / max(len(centred) - 1, 1)
         spread, axes = torch.linalg.eigh(covariance)
         deviation = spread.clamp(min=0).sqrt()

@@ -94,7 +94,7 @@ def spread_out(of: Callable[[torch.Tensor], torch.Tensor], vertices: torch.Tenso
     """What `of` says of some vertices (N, 3), at all of them: each takes it from the nearest."""
     some = vertices[:: len(vertices) // JUDGED_VERTICES + 1]
     each = np.arange(len(some), dtype=np.int64)[:, None]
-    points, targets = (part.double().cpu().numpy() for part in (vertices, some))
+    points, targets = (part.cpu().double().numpy() for part in (vertices, some))
     nearest = igl.point_mesh_squared_distance(points, targets, each)[1]
     return of(some)[torch.as_tensor(nearest, device=vertices.device)]
 
@@ -194,7 +194,8 @@ def choose_device(name: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if name == "auto":
-        name = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+        # Apple's GPUs lack doubles and some operations; who wants to try chooses them.
+        name = "cuda" if there["cuda"] else "cpu"
     if not there.get(name, False):
         raise ValueError(f"PyTorch finds no “{name}” device here: choose Automatic or CPU in the add-on's preferences.")
     return torch.device(name)

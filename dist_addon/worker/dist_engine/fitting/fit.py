@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from ..cameras import Cameras, Similarity
 from ..prior import Prior
-from ..protocol import Request
+from ..protocol import Request, move_into_place
 from . import adam, levenberg_marquardt
 from .model import Quadratic
 from .observations import Observations, Pick
@@ -220,11 +221,16 @@ def _save(path: Path, stage: int, state: State) -> None:
     } | {f"cameras.{name}": value for name, value in vars(state.cameras).items()}
     beside = path.with_name(path.name + ".part")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside)
-    beside.replace(path)
+    move_into_place(beside, path)
 
 
-def _resume(path: Path, device: torch.device) -> tuple[int, State]:
-    tensors = load_file(path, device=str(device))
+def _resume(path: Path, device: torch.device) -> tuple[int, State | None]:
+    """The stage and the state to go on from; the first stage and no state where the file is damaged."""
+    try:
+        # Read rather than mapped: on Windows, nobody could replace a file that is.
+        tensors = {name: tensor.to(device) for name, tensor in load(path.read_bytes()).items()}
+    except (SafetensorError, OSError):
+        return 0, None
     place = Similarity(tensors["scale"], tensors["rotation"], tensors["translation"])
     cameras = Cameras(*(tensors[f"cameras.{name}"] for name in ("K", "rotation", "translation")))
     return int(tensors["stage"]), State(tensors["whitened"], place, cameras, tensors["strayed"])

@@ -24,8 +24,8 @@ KEPT = 0.25, 0.6
 LEAST_GAIN = 3e-4
 # A step that gains nothing is tried so often, each time half as far or less.
 TRIES = 3
-# Of the largest curvature; and how much of its damping a step leaves to the next.
-LEAST_DAMPING, LEFT = 3e-5, 0.25
+# Of the largest curvature, and where there is none; and how much of its damping a step leaves to the next.
+LEAST_DAMPING, NO_DAMPING, LEFT = 3e-5, 1e-12, 0.25
 # Quadratics that a step minimises one after another, each about where the last has led.
 QUADRATICS = 6
 
@@ -52,12 +52,13 @@ def minimise(
     for _ in range(steps):
         for _ in range(TRIES):
             step, damping, promised = _best_step(model, reach, LEFT * damping)
-            if promised <= 0:
+            # Written so that a cost that is no number ends the search, too.
+            if not promised > 0:
                 return
             candidate = moved(state, step)
             there = evaluate(candidate)
             gain = model.cost - there.cost
-            if gain < KEPT[0] * promised:
+            if not gain >= KEPT[0] * promised:
                 reach = 0.5 * model.length(step)
             elif gain > KEPT[1] * promised:
                 reach = min(2 * reach, LARGEST_REACH)
@@ -76,12 +77,12 @@ def _best_step(model: Quadratic, reach: float, damping: float) -> tuple[Tensor, 
     """The step (n,) within reach that the model likes best, how much it had to be damped, and the gain it promises."""
     here, step = model, torch.zeros_like(model.gradient)
     identity = torch.diag(torch.ones_like(step))
-    damping = max(damping, LEAST_DAMPING * float(model.curvature.diagonal().max()))
+    damping = max(damping, LEAST_DAMPING * float(model.curvature.diagonal().max()), NO_DAMPING)
     for _ in range(QUADRATICS):
         while True:
             slope = here.gradient + damping * step
             way = -torch.linalg.solve(here.curvature + damping * identity, slope)
-            if model.length(step + way) <= reach:
+            if not model.length(step + way) > reach:
                 break
             damping *= 2
         before = here.cost + 0.5 * damping * float(step @ step)

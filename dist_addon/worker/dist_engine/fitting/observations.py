@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, normalize, pad
 
 from ..cameras import Cameras, Similarity
-from ..protocol import Request
+from ..protocol import Request, RequestError
 from ..tracing.rays import Rays
 from .colours import LEVELS, Colours, Pictures, neighbours, pool
 from .stereo import Matches, match
@@ -203,12 +203,17 @@ class Observations:
         Raises
         ------
         RequestError
-            There are no two cameras whose colours could be compared.
+            There are no two cameras whose colours could be compared, or none sees where the thing is to be.
         """
         if self.pictures is not None:
             near = neighbours(self.cameras, places[0].translation)
             views, pixels = pool(self.pictures, self.cameras, places, self.masks, self.masked)
             some = self._few((near[views, 0] >= 0).nonzero()[:, 0], MATCHES)
+            if not len(some):
+                raise RequestError(
+                    "No picture shows the place where the thing is to be, so there are no colours to compare: move the "
+                    "bounds to where the cameras look."
+                )
             views, pixels = views[some], pixels[some]
             self.matches = match(self.pictures, self.cameras, places[0], self.bounds, views, pixels, near[views])
 

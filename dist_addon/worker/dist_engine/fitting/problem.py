@@ -17,14 +17,14 @@ from torch import Tensor
 
 from ..cameras import Cameras, Similarity
 from ..decoder import Field, Jacobian
-from ..gradients import GRAZING, at_fixed
+from ..gradients import GRAZING, at_fixed, at_points
 from ..prior import Prior
 from ..protocol import Settings
 from ..tracing.rays import Rays
 from .model import Linearised, Quadratic, Rows
 from .observations import BESIDE, INDEPENDENT, Normals, Outlines, Sample, Sights
 from .photometric import colour_rows
-from .surface import UNIT, at_points, deepest, traced, turned
+from .surface import UNIT, deepest, traced, turned
 
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
 SIGHT_MARGIN = 3.0
@@ -39,6 +39,8 @@ BESIDE_SIGHT, FACING = 0.01, (0.7, 0.3)
 # the truth; and beside the mask neither nearer nor farther, which draws the outline to its edge from both sides. While
 # the shape is sought, that would draw wrong parts to the edge.
 FARTHEST, SLACK = 0.1, 0.4
+# No pixel is narrower than it is at this depth (in the object's radius).
+NEAREST = 0.05
 # How much the spread of the training codes holds the code: as so many rays that are one unit wrong, of each ray.
 PRIOR_WEIGHT = 0.005
 # How much cameras are held where they were: as the code is, for each of their unknowns. Without it, all of them could
@@ -206,10 +208,13 @@ class Problem:
                     met = seen.distance
                 else:
                     yield of_kind(seen.weight, *self._depth(field, state, seen, met, self.noise.depth))
-                residual, jacobian = self._clear(field, state, seen, stopped)
-                yield of_kind(seen.weight, residual, jacobian, torch.full_like(residual, -1.0))
-                for beside in self._facing(field, state, seen, met):
-                    yield of_kind(seen.weight, *beside)
+                about = [self._clear(field, state, seen, stopped), *self._facing(field, state, seen, met)]
+                for residual, jacobian, *side in about:
+                    if of_points:
+                        # Their rays follow the cameras: they stay where they are.
+                        for part in ("cameras", "focal"):
+                            jacobian[:, self.parts[part]] = 0.0
+                    yield of_kind(seen.weight, residual, jacobian, *side)
         if sample.colours is not None and len(sample.colours.rays):
             channels = 3 * sample.colours.partners.shape[1]
             yield of_kind(sample.colours.weight / channels, *colour_rows(self, field, state, sample.colours))
@@ -252,7 +257,8 @@ class Problem:
         extra = (trace.hit & ~outlines.inside).nonzero()[:, 0]
         nearest[extra] = deepest(field, rays[extra], nearest[extra], rays.far[extra])
         value[trace.hit] = 0.0
-        pixel = rays.pixel * nearest * rays.cosine
+        # A camera may be within the unit sphere, or look away from it.
+        pixel = rays.pixel * nearest.clamp(min=NEAREST) * rays.cosine
         beside = self.known & ~outlines.inside & (outlines.outside_by <= BESIDE)
         share = torch.where(beside, 1.0, SLACK) if self.known else 1.0
         wanted = (share * outlines.outside_by * pixel).clamp(max=FARTHEST)
@@ -325,15 +331,15 @@ class Problem:
         columns.append(points.new_zeros(len(points), absent))
         return at.value / self.noise.depth, torch.cat(columns, 1) / self.noise.depth
 
-    def _clear(self, field: Field, state: State, seen: Sights, stopped: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows for rays `stopped` (M,) before they get to where the surface was seen: f is not negative before."""
+    def _clear(self, field: Field, state: State, seen: Sights, stopped: Tensor) -> tuple[Tensor, ...]:
+        """Rows with sides for rays `stopped` (M,) before they get to what was seen: f is not negative before that."""
         which = stopped.isfinite().nonzero()[:, 0]
         rays, reach = seen.rays[which], seen.distance[which] - SIGHT_MARGIN * self.noise.depth
         inside = deepest(field, rays, stopped[which], reach)
         zero = torch.zeros_like(inside)
-        return self._rows(field, state, rays, seen.views[which], inside, zero, zero + self.noise.depth)
+        return *self._rows(field, state, rays, seen.views[which], inside, zero, zero + self.noise.depth), zero - 1
 
-    def _facing(self, field: Field, state: State, seen: Sights, met: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _facing(self, field: Field, state: State, seen: Sights, met: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """Rows for points a little before and behind where rays `met` (M,) the surface: it faces who sees it."""
         noise = torch.full_like(met, math.hypot(self.noise.depth, BESIDE_SIGHT * FACING[1]))
         for step in (-BESIDE_SIGHT, BESIDE_SIGHT):

@@ -43,7 +43,7 @@ def start_places(request: Request, prior: Prior, observations: Observations) -> 
         reach = float(np.linalg.norm(bounds.half_size))
         places = [Placement(reach / prior.radius, bounds.rotation, bounds.center)]
     else:
-        points = observations.points.double().cpu().numpy()
+        points = observations.points.cpu().double().numpy()
         centre, reach = _among(points) if len(points) else _where_cones_meet(request)
         angles = 2 * np.pi * np.arange(TURNS) / TURNS
         turns = [np.array([[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]]) for a in angles]
@@ -130,5 +130,7 @@ def _mismatch(field: Field, sample: Sample) -> float:
     sights = (kind for kind in (sample.depths, sample.sights, sample.matches) if kind is not None)
     seen = torch.cat([*(kind.rays.at(kind.distance) for kind in sights), sample.points.at])
     if len(seen):
-        error = error + field(seen, "start").abs().mean()
+        # Outside the unit sphere f means nothing.
+        beyond = seen.norm(dim=1).clamp(min=1)
+        error = error + (field(seen / beyond[:, None], "start") + beyond - 1).abs().mean()
     return float(error)

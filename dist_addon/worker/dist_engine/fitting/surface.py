@@ -27,20 +27,6 @@ def turned(at: Jacobian, points: Tensor) -> Tensor:
     return torch.cat([torch.linalg.cross(at.d_point, points), -at.d_point], 1) * UNIT
 
 
-def at_points(field: Field, points: Tensor) -> Jacobian:
-    """Value and derivatives of f at points (M, 3); outside the unit sphere, its value on it and the way to it."""
-    length = points.norm(dim=1, keepdim=True)
-    outward = points / length.clamp(min=1)
-    inner = field.jacobian(outward, "gradient")
-    along = (inner.d_point * outward).sum(1, keepdim=True)
-    sphere = (inner.d_point - along * outward) / length + outward
-    return Jacobian(
-        inner.value + (length - 1).clamp(min=0)[:, 0],
-        torch.where(length > 1, sphere, inner.d_point),
-        inner.d_code,
-    )
-
-
 def traced(field: Field, rays: Rays, steps: int = STEPS) -> Trace:
     """What rays see, as a fit needs to know it: longer steps jump thin legs, a coarser threshold thins the shape."""
     return march(field, rays, 0.2 * rays.threshold(), steps=steps, relaxation=1.0)

@@ -135,7 +135,8 @@ class _Tracer:
     def _lookouts(self, lattice: Lattice) -> Rays:
         """Rays so close together that no cell goes unseen."""
         rays = self.rays[self.rays.near < self.rays.far]
-        width = float((rays.near * rays.pixel).max()) if len(rays) else 1.0
+        # A camera may be within the unit sphere.
+        width = float((rays.near.clamp(min=0.05) * rays.pixel).max()) if len(rays) else 1.0
         height, columns = self.picture.shape()
         stride = max(1, int(1 / (3 * lattice.finest.side / 4 * width)))
         chosen = torch.zeros((height, columns), dtype=torch.bool, device=self.hit.device)
