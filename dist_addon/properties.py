@@ -19,6 +19,7 @@ from bpy.props import (
 
 from . import api, live, thumbnails, view_properties
 from .scene import axes
+from .scene.points import KINDS
 from .scene.result import is_result
 from .worker.dist_engine.protocol import AXES
 
@@ -53,8 +54,8 @@ def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str, str | i
     return _prior_items
 
 
-def _is_mesh(_self: Any, thing: bpy.types.Object) -> bool:
-    return thing.type == "MESH"
+def _has_points(_self: Any, thing: bpy.types.Object) -> bool:
+    return thing.type in KINDS
 
 
 def _is_shape(_self: Any, thing: bpy.types.Object) -> bool:
@@ -196,11 +197,11 @@ class DIST_SceneProperties(bpy.types.PropertyGroup):
     points: PointerProperty(
         name="Points",
         description=(
-            "A mesh whose vertices lie on the thing's surface, such as tracked markers turned into a mesh, or a scan; "
-            "with cameras, or alone"
+            "A mesh or a point cloud whose points lie on the thing's surface, such as tracked markers turned into a "
+            "mesh, or a scan; with cameras, or alone"
         ),
         type=bpy.types.Object,
-        poll=_is_mesh,
+        poll=_has_points,
     )
     bounds: PointerProperty(
         name="Bounds",

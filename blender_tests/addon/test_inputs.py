@@ -76,6 +76,19 @@ def test_points_come_with_cameras_or_alone(scene, rig, tmp_path):
     assert again.views == [] and again.masks.shape == (0, 1, 1)
 
 
+@pytest.mark.skipif(bpy.app.version < (4, 5), reason="no conversion to point clouds")
+def test_a_point_cloud_is_read_where_it_stands(scene, rig):
+    thing = some_points()
+    bpy.context.view_layer.objects.active = thing
+    thing.select_set(True)
+    bpy.ops.object.convert(target="POINTCLOUD")
+    cloud = bpy.context.view_layer.objects.active
+    assert cloud.type == "POINTCLOUD"
+    bpy.context.scene.dist.points = cloud
+    expected = [(0.8, 2 + 0.1 * i, 3.3) for i in range(4)]
+    np.testing.assert_allclose(api.gather(rig, None, points=cloud).points, expected, atol=1e-6)
+
+
 def test_points_beside_the_bounds_are_left_out(scene, rig):
     empty = box()
     empty.empty_display_size = 1.0
@@ -105,7 +118,7 @@ def test_a_fit_can_start_from_a_shape(scene, rig, tmp_path):
         ({"points": np.zeros((3, 2))}, "rows"),
         ({"points": np.zeros((0, 3))}, "between 1 and"),
         ({"points": np.full((3, 3), np.nan)}, "not finite"),
-        ({"points": "Markers"}, "mesh object"),
+        ({"points": "Markers"}, "point cloud"),
         ({"refine_shape": False}, "none is given"),
     ],
 )
@@ -115,7 +128,7 @@ def test_points_and_starts_that_cannot_be_used(scene, rig, given, words):
 
 
 def test_points_that_are_no_mesh_and_shapes_of_another_prior(scene, rig):
-    with pytest.raises(RequestError, match=r"Box.*no mesh"):
+    with pytest.raises(RequestError, match=r"Box.*neither a mesh"):
         api.gather(rig, box(), points=box())
     with pytest.raises(RequestError, match=r"Box.*no shape"):
         api.gather(rig, box(), start=box())

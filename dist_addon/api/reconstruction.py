@@ -133,8 +133,8 @@ def gathering(
         Compare the pictures' colours from view to view, too, as in a video with texture. Pictures without alpha are no
         error then; where none has a mask, `bounds` must tell where the thing is.
     points : Object or (N, 3) array, optional
-        Points of the thing's surface: the vertices of a mesh, or places in the world. Where there are bounds, what is
-        not about them is left out.
+        Points of the thing's surface: a mesh's vertices, a point cloud's points, or places in the world. Where there
+        are bounds, what is not about them is left out.
     prior : str or path
         The name of a built-in prior (see `priors`), or a .safetensors file.
     start : Object, optional

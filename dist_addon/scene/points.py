@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 import numpy as np
 
 from ..worker.dist_engine.protocol import Bounds, RequestError
 
-# A mesh object, or an array (N, 3) of the world.
+# A mesh or a point cloud, or an array (N, 3) of the world.
 Points = bpy.types.Object | np.ndarray
 
+KINDS = {"MESH", "POINTCLOUD"}
 MOST = 1_000_000
 # Bounds are rough: points count up to so many times their size.
 ROOM = 1.2
@@ -21,7 +24,7 @@ def read_points(points: Points, depsgraph: bpy.types.Depsgraph, bounds: Bounds |
     Parameters
     ----------
     points : Object or (N, 3) array
-        A mesh's vertices, with its modifiers, where it stands now; or world positions.
+        A mesh's vertices or a point cloud's points, with modifiers, where they stand now; or world positions.
     depsgraph : Depsgraph
     bounds : Bounds, optional
 
@@ -36,15 +39,16 @@ def read_points(points: Points, depsgraph: bpy.types.Depsgraph, bounds: Bounds |
     """
     if isinstance(points, bpy.types.Object):
         who = f"The points “{points.name}”"
-        if points.type != "MESH":
-            raise RequestError(f"{who} are no mesh: choose a mesh whose vertices lie on the thing's surface.")
+        if points.type not in KINDS:
+            raise RequestError(
+                f"{who} are neither a mesh nor a point cloud: choose one whose vertices or points lie on the thing's "
+                "surface."
+            )
         evaluated = points.evaluated_get(depsgraph)
-        mesh = evaluated.to_mesh()
-        try:
-            own = np.empty(3 * len(mesh.vertices), np.float32)
-            mesh.vertices.foreach_get("co", own)
-        finally:
-            evaluated.to_mesh_clear()
+        places: Any = evaluated.data.attributes.get("position")
+        own = np.empty(3 * len(places.data) if places else 0, np.float32)
+        if places:
+            places.data.foreach_get("vector", own)
         matrix = np.array(evaluated.matrix_world, dtype=np.float64)
         found = own.reshape(-1, 3).astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
     else:
@@ -52,9 +56,13 @@ def read_points(points: Points, depsgraph: bpy.types.Depsgraph, bounds: Bounds |
         try:
             found = np.array(points, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise RequestError(f"The points must be a mesh object, or rows of three numbers: {error}") from error
+            raise RequestError(
+                f"The points must be a mesh, a point cloud, or rows of three numbers: {error}"
+            ) from error
         if found.ndim != 2 or found.shape[1] != 3:
-            raise RequestError(f"The points are {found.shape}: give a mesh object, or an array of rows (x, y, z).")
+            raise RequestError(
+                f"The points are {found.shape}: give a mesh, a point cloud, or an array of rows (x, y, z)."
+            )
     if not 0 < len(found) <= MOST:
         raise RequestError(f"{who} are {len(found):,}: give between 1 and {MOST:,}.")
     if not np.isfinite(found).all():
