@@ -14,7 +14,7 @@ import pytest
 from dist_addon import api
 from dist_addon.jobs import JobError
 from dist_addon.operators import running
-from dist_addon.scene.result import overlap, replace_mesh
+from dist_addon.scene.result import add_result, overlap, replace_mesh
 from dist_addon.worker.dist_engine.protocol import RequestError, Result
 
 ODD = "Far less than the others: Cam1. Check the mask and the camera there."
@@ -68,6 +68,16 @@ def test_a_reconstruction_stands_in_the_scene(scene, rig, worker, prior, tmp_pat
 
     again = api.import_result(found.folder)
     assert again != thing and again.users_collection == thing.users_collection
+
+
+def test_cameras_of_any_name_have_an_overlap(scene, rig, worker, prior, tmp_path):
+    """Blender's custom properties have names of at most 63 bytes, its objects may have so long ones themselves."""
+    result = Result.load(make(scene, rig, worker, prior, tmp_path / "job").folder)
+    long = "Kamera für die Übersicht von links hinten oben am Gerüst, 01"
+    told = {"iou": {long: 0.75}, "residuals": {"depths": {long: 0.5}}}
+    thing = add_result(replace(result, report=result.report | told), scene)
+    assert overlap(scene, long) == (thing.name, 0.75)
+    assert [value for name, value in thing.items() if name.startswith("dist_residuals_depths_")] == [0.5]
 
 
 def test_a_new_shape_has_not_the_old_ones_colours(scene, rig, worker, prior, tmp_path):

@@ -26,9 +26,9 @@ from dist_engine.fitting.observations import (
 )
 from dist_engine.fitting.problem import EXACT, Problem, State, Unknowns
 from dist_engine.fitting.start import TURNS, start_places, start_states
+from dist_engine.judging import disagreeing, view_iou
 from dist_engine.prior import Prior
 from dist_engine.protocol import Request, RequestError, View
-from dist_engine.reconstruct import disagreeing, view_iou
 from dist_engine.tracing.march import march
 from dist_engine.tracing.rays import Rays
 

@@ -18,6 +18,8 @@ from dist_engine.fitting.observations import Observations
 from dist_engine.fitting.photometric import colour_rows
 from dist_engine.fitting.problem import Problem, Unknowns
 from dist_engine.fitting.stereo import match
+from dist_engine.judging import residuals
+from dist_engine.meshing import Mesh
 from dist_engine.protocol import Bounds, Placement, Request, RequestError, Settings, View
 from torch import Tensor
 
@@ -137,7 +139,7 @@ def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
         state = problem.moved(start, step)
         rays = state.cameras.rays(own, pixels, state.place)
         colours = Colours(rays, own, seen, partners, pictures, 1, 1.0)
-        return colour_rows(problem, problem.prior.decoder.field(problem.code(state)), state, colours)
+        return colour_rows(problem, problem.prior.decoder.field(problem.code(state)), state, colours)[:2]
 
     count = max(part.stop for part in problem.parts.values())
     residual, jacobian = rows(torch.zeros(count, dtype=torch.float64))
@@ -162,11 +164,22 @@ def test_a_ball_is_found_from_pictures_alone_however_exposed(tmp_path: Path) -> 
     job.save(tmp_path)
     job = Request.load(tmp_path)
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    found = fit(job, prior, observations, Counter(), tmp_path, Quiet()).code.numpy()
+    end = fit(job, prior, observations, Counter(), tmp_path, Quiet())
+    found = end.code.numpy()
     true = np.array([*CENTRE, RADIUS])
     # Half a pixel is 0.02 there.
     assert np.abs(prior.mean.numpy() - true).max() > 0.1
     assert np.abs(found - true).max() < 0.025
+
+    # Each view tells that its colours fit, and that they did not at first.
+    mesh = Mesh(torch.zeros(0, 3), np.zeros((0, 3), np.int32), torch.zeros(0, 3))
+    first = replace(end, code=prior.mean)
+    after, before = (
+        residuals(prior.decoder.field(each.code), prior, mesh, observations, each, job)["colours"]
+        for each in (end, first)
+    )
+    assert list(after) == [view.name for view in views]
+    assert np.median(list(after.values())) < 0.6 * np.median(list(before.values()))
 
 
 def test_stereo_tells_the_thing_from_what_is_behind() -> None:
@@ -205,7 +218,7 @@ def test_what_a_partner_does_not_see_is_not_compared() -> None:
     mark = 100.0 * torch.arange(400)[:, None].expand(-1, 3)
     partners = ((own + 3) % len(views))[:, None]
     colours = Colours(rays, own, mark, partners, pictures, 1, 1.0)
-    residual, _ = colour_rows(problem, field, state, colours)
+    residual, *_ = colour_rows(problem, field, state, colours)
     compared = np.isin(np.arange(400), (residual * -problem.noise.picture / 100).round().numpy())
 
     def first(origin: np.ndarray, ray: np.ndarray, more: float = 0.0) -> float:

@@ -335,13 +335,19 @@ def overlap(scene: bpy.types.Scene, view: str) -> tuple[str, float] | None:
     """The newest of a scene's results that was fitted to a view: its name, and the overlap (IoU) there; else None."""
     found = _collection(scene)
     for thing in reversed(found.objects if found else ()):
-        if (iou := thing.get(f"{IOU}{view}")) is not None:
+        if (iou := thing.get(_fitting(IOU + view))) is not None:
             return thing.name, iou
     return None
 
 
+def _fitting(name: str) -> str:
+    """As much of a custom property's name as Blender allows."""
+    return name.encode()[:63].decode(errors="ignore")
+
+
 def _set_property(thing: bpy.types.ID, name: str, value: Any) -> None:
     """Keep numbers, texts and lists of them; a dictionary becomes one property an entry."""
+    name = _fitting(name)
     if isinstance(value, dict):
         for key, entry in value.items():
             _set_property(thing, f"{name}_{key}", entry)

@@ -15,9 +15,9 @@ import torch
 from dist_engine.cameras import Cameras
 from dist_engine.fitting.fit import Fit
 from dist_engine.fitting.observations import Observations
+from dist_engine.judging import view_iou
 from dist_engine.prior import Prior
 from dist_engine.protocol import Bounds
-from dist_engine.reconstruct import view_iou
 from dist_engine.training.sampling import normalisation, sdf_samples
 
 from . import scenes

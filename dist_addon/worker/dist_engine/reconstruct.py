@@ -14,22 +14,20 @@ import numpy as np
 import torch
 
 from .colouring import vertex_colours
-from .decoder import Field
 from .fitting.fit import Fit, fit
 from .fitting.observations import Observations
+from .judging import disagreeing, residuals, view_iou
 from .meshing import Mesh, extract_mesh
 from .preview import Preview
 from .prior import Prior
 from .protocol import PRIOR_FILE, Request, RequestError, Result, View
 from .shrinking import shrunk
-from .tracing.march import march
 
 if TYPE_CHECKING:
     from .run import Reporter
 
-JUDGED_RAYS, JUDGED_VERTICES = 60_000, 20_000
-# A view disagrees with the others where its overlap is below the median by so much, and by so many usual deviations.
-WORSE, DEVIATIONS = 0.1, 5.0
+# Vertices whose uncertainty is worked out; the others take it from the nearest.
+JUDGED_VERTICES = 20_000
 
 
 def reconstruct(folder: Path, reporter: Reporter) -> None:
@@ -69,6 +67,7 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
 
     reporter.progress("judge", 0, 1, found.cost, None)
     iou = view_iou(field, observations, found)
+    misses = residuals(field, prior, mesh, observations, found, request)
     uncertainty = found.place.scale * spread_out(found.variances, mesh.vertices).sqrt()
     clock.lap("judge")
 
@@ -76,7 +75,7 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
     colours = None if whole.pictures is None else paint(mesh, found, whole, whole.pictures)
     clock.lap("colour")
 
-    told = report(whole, found, iou, counter, clock, device) | {"early": reporter.finishing}
+    told = report(whole, found, iou, misses, counter, clock, device) | {"early": reporter.finishing}
     # The thing's own axes are the bounds' (right, back, up), whatever the prior's frame is.
     placed = mesh.placed(found.place, prior.axes())
     Result(**placed, uncertainty=uncertainty.cpu().numpy(), colours=colours, report=told).save(folder)
@@ -99,22 +98,11 @@ def spread_out(of: Callable[[torch.Tensor], torch.Tensor], vertices: torch.Tenso
     return of(some)[torch.as_tensor(nearest, device=vertices.device)]
 
 
-def view_iou(field: Field, observations: Observations, found: Fit) -> torch.Tensor:
-    """Intersection over union (V,) of each view's mask and the traced silhouette, on a regular grid of pixels."""
-    if not observations.masked.any():
-        return torch.zeros(len(observations.masks))
-    outlines = observations.outlines(observations.lattice(JUDGED_RAYS), found.cameras, found.place)
-    hit = march(field, outlines.rays, outlines.rays.threshold(), relaxation=1.0).hit
-    zeros = torch.zeros(len(observations.masks), device=hit.device)
-    both = zeros.index_add(0, outlines.views, (hit & outlines.inside).float())
-    either = zeros.index_add(0, outlines.views, (hit | outlines.inside).float())
-    return both / either.clamp(min=1)
-
-
 def report(
     request: Request,
     found: Fit,
     iou: torch.Tensor,
+    misses: dict[str, dict[str, float]],
     counter: Counter[str],
     clock: Clock,
     device: torch.device,
@@ -130,6 +118,7 @@ def report(
         "resolution": request.settings.mesh_resolution,
         "iou": overlaps,
         "disagree": disagreeing(overlaps),
+        "residuals": misses,
         "strangeness": found.strangeness,
         "loss": found.cost,
         "queries": dict(counter),
@@ -144,16 +133,6 @@ def report(
             for view, refined in zip(request.views, found.cameras.to_views(names), strict=True)
         ]
     return told
-
-
-def disagreeing(overlaps: dict[str, float]) -> list[str]:
-    """Views whose outline fits far worse than most others': their mask or their camera is likely wrong."""
-    if not overlaps:
-        return []
-    values = np.array(list(overlaps.values()))
-    middle = float(np.median(values))
-    usual = 1.4826 * float(np.median(np.abs(values - middle)))
-    return [name for name, value in overlaps.items() if middle - value > max(WORSE, DEVIATIONS * usual)]
 
 
 def moved(before: View, after: View) -> dict[str, float]:

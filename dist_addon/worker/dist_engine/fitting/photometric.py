@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 FACED, COVERED = 0.2, 0.03
 
 
-def colour_rows(problem: Problem, field: Field, state: State, colours: Colours) -> tuple[Tensor, Tensor]:
-    """Rows for colours, three for each ray and partner: what a ray meets looks the same to who sees it, too.
+def colour_rows(problem: Problem, field: Field, state: State, colours: Colours) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows with views for colours, three for each ray and partner: what a ray meets looks the same to who sees it, too.
 
     The point moves along its ray as the surface does (implicit function theorem): ``dt = -df / (grad f . v)``.
     What is missed or hidden has no rows: if it had some, of a cost of their own, steps that uncover more would be
@@ -74,7 +74,8 @@ def colour_rows(problem: Problem, field: Field, state: State, colours: Colours) 
         slid = change @ (flat * there)[:, :, None] - in_object @ drawn[:, :, None]
         columns[:, :, problem.parts["focal"]] += slid * UNIT
     difference = (value - colours.seen[hits[own]]).flatten()
-    return difference / problem.noise.picture, columns.flatten(0, 1) / problem.noise.picture
+    noise = problem.noise.picture
+    return difference / noise, columns.flatten(0, 1) / noise, views.repeat_interleave(3)
 
 
 def _project(cameras: Cameras, views: Tensor, there: Tensor, pictures: Pictures) -> tuple[Tensor, Tensor]:

@@ -217,7 +217,8 @@ class Problem:
                     yield of_kind(seen.weight, residual, jacobian, *side)
         if sample.colours is not None and len(sample.colours.rays):
             channels = 3 * sample.colours.partners.shape[1]
-            yield of_kind(sample.colours.weight / channels, *colour_rows(self, field, state, sample.colours))
+            *rows, _ = colour_rows(self, field, state, sample.colours)
+            yield of_kind(sample.colours.weight / channels, *rows)
         if sample.matches is not None and len(sample.matches.rays):
             met, _ = self._meet(field, sample.matches, STEREO_NOISE)
             yield of_kind(sample.matches.weight, *self._depth(field, state, sample.matches, met, STEREO_NOISE))

@@ -318,12 +318,12 @@ class Result:
     report : dict
         ``prior`` (what the user calls it), ``scale`` (Blender units that the prior's unit is long), ``code``,
         ``resolution`` (of the mesh), ``iou`` (a number a view with a mask), ``disagree`` (names of the views whose
-        outline fits far worse than the others'), ``strangeness`` (how far the code is from the mean of the training
-        codes: 1 is as far as these are), ``loss``, ``early`` (whether it was asked for
-        before the fit had come to its end), ``queries`` (a number a purpose),
-        ``seconds`` (a number a stage), ``device``; and ``cameras`` where they were refined: a list of what
-        `View.from_json` takes, with ``width`` and ``height`` of the pictures, and how far each was ``turned`` (degrees)
-        and ``moved`` (Blender units).
+        outline fits far worse than the others'), ``residuals`` (of the other kinds of observations, a number a view, by
+        kind: see `judging.residuals`), ``strangeness`` (how far the code is from the mean of the training codes: 1 is
+        as far as these are), ``loss``, ``early`` (whether it was asked for before the fit had come to its end),
+        ``queries`` (a number a purpose), ``seconds`` (a number a stage), ``device``; and ``cameras`` where they were
+        refined: a list of what `View.from_json` takes, with ``width`` and ``height`` of the pictures, and how far each
+        was ``turned`` (degrees) and ``moved`` (Blender units).
     """
 
     vertices: np.ndarray
