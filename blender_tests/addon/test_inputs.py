@@ -7,6 +7,7 @@ import math
 import os
 from pathlib import Path
 
+import bmesh
 import bpy
 import numpy as np
 import pytest
@@ -74,6 +75,19 @@ def test_points_come_with_cameras_or_alone(scene, rig, tmp_path):
     again = Request.load(tmp_path)
     np.testing.assert_allclose(again.points, expected)
     assert again.views == [] and again.masks.shape == (0, 1, 1)
+
+
+def test_points_of_a_mesh_that_is_edited_are_as_they_are_shown(scene, rig):
+    thing = some_points()
+    bpy.context.view_layer.objects.active = thing
+    bpy.ops.object.mode_set(mode="EDIT")
+    edited = bmesh.from_edit_mesh(thing.data)
+    for vertex in edited.verts:
+        vertex.co.z += 0.1
+    bmesh.update_edit_mesh(thing.data)
+    expected = [(0.8, 2 + 0.1 * i, 3.4) for i in range(4)]
+    np.testing.assert_allclose(api.gather(rig, None, points=thing).points, expected, atol=1e-6)
+    bpy.ops.object.mode_set(mode="OBJECT")
 
 
 @pytest.mark.skipif(bpy.app.version < (4, 5), reason="no conversion to point clouds")

@@ -45,10 +45,14 @@ def read_points(points: Points, depsgraph: bpy.types.Depsgraph, bounds: Bounds |
                 "surface."
             )
         evaluated = points.evaluated_get(depsgraph)
-        places: Any = evaluated.data.attributes.get("position")
+        # In Edit Mode, an evaluated mesh itself has no vertices.
+        data: Any = evaluated.to_mesh() if points.type == "MESH" else evaluated.data
+        places = data.attributes.get("position")
         own = np.empty(3 * len(places.data) if places else 0, np.float32)
         if places:
             places.data.foreach_get("vector", own)
+        if points.type == "MESH":
+            evaluated.to_mesh_clear()
         matrix = np.array(evaluated.matrix_world, dtype=np.float64)
         found = own.reshape(-1, 3).astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
     else:
