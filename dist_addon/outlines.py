@@ -22,6 +22,11 @@ def shown() -> bool:
     return _handle is not None
 
 
+def camera_of(space: bpy.types.SpaceView3D, scene: bpy.types.Scene) -> bpy.types.Object | None:
+    """The camera that a viewport looks through, or would: its own, or else the scene's."""
+    return space.camera if space.use_local_camera else scene.camera
+
+
 def show(wanted: bool) -> None:
     """Draw outlines in all camera views from now on, or no longer."""
     global _handle

@@ -175,8 +175,12 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
         row.operator("dist.look_through", text="", icon="TRIA_LEFT").step = -1
         row.operator("dist.show_outlines", depress=outlines.shown(), icon="OVERLAY")
         row.operator("dist.look_through", text="", icon="TRIA_RIGHT").step = 1
-        space, camera = context.space_data, context.scene.camera
-        if isinstance(space, bpy.types.SpaceView3D) and space.region_3d.view_perspective == "CAMERA" and camera:
+        space = context.space_data
+        if (
+            isinstance(space, bpy.types.SpaceView3D)
+            and space.region_3d.view_perspective == "CAMERA"
+            and (camera := outlines.camera_of(space, context.scene))
+        ):
             layout.label(text=f"Through “{camera.name}”", icon="VIEW_CAMERA")
             if found := overlap(context.scene, camera.name):
                 layout.label(text=f"IoU of “{found[0]}” here: {found[1]:.0%}", icon="BLANK1")
@@ -334,16 +338,22 @@ def draw_checks(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.template_icon(thumbnails.of_view(number), scale=2.0)
         column = row.column(align=True)
         icon: Any = "ERROR" if check.problem else "CHECKMARK"
-        column.label(text=f"{check.name}: {check.picture or 'no picture'}", icon=icon)
+        column.label(text=told_of(check), icon=icon)
         column.label(text=measures(check), icon="BLANK1")
         if check.problem:
-            draw_text(layout, context, check.problem, "NONE")
+            draw_text(layout, context, check.problem, "BLANK1")
     rest = order[MOST_VIEWS:]
     wrong = sum(bool(found[number].problem) for number in rest)
     if wrong:
         layout.label(text=f"{wrong} more with a problem", icon="ERROR")
     if len(rest) > wrong:
         layout.label(text=f"{len(rest) - wrong} more without a problem", icon="CHECKMARK")
+
+
+def told_of(check: ViewCheck) -> str:
+    """A view's name, and its picture's where that is another one."""
+    picture = check.picture or "no picture"
+    return picture if picture.rsplit(".", 1)[0] == check.name else f"{check.name}: {picture}"
 
 
 def measures(check: ViewCheck) -> str:
@@ -404,14 +414,14 @@ def draw_progress(layout: bpy.types.UILayout, task: str) -> None:
         doing = "Cancelling" if run.cancelling else "Paused" if progress.paused else progress.message
         layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
         layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
-        if curve := loss_curve.icon():
-            layout.template_icon(icon_value=curve, scale=6.0)
         row = layout.row(align=True)
         # Its icon alone: a narrow sidebar has no room for three names.
         row.operator("dist.pause", text="", icon="PLAY" if progress.paused else "PAUSE")
         if task in (RECONSTRUCT, TRAIN):
             row.operator("dist.finish", icon="CHECKMARK")
         row.operator("dist.cancel", icon="X")
+        if curve := loss_curve.icon():
+            layout.template_icon(icon_value=curve, scale=6.0)
     waiting = sum(run.task == task for run in running.queue.runs[1:])
     if waiting:
         layout.label(text=f"In line: {waiting}", icon="TIME")

@@ -12,6 +12,11 @@ from .jobs import installed
 from .labels import draw_text
 
 
+def _forget_test(_self: Any, _context: Any) -> None:
+    """What came of a test was said of another Python."""
+    worker_python.say("")
+
+
 class DIST_AddonPreferences(bpy.types.AddonPreferences):
     """Settings of the add-on, kept in Blender's preferences."""
 
@@ -19,12 +24,16 @@ class DIST_AddonPreferences(bpy.types.AddonPreferences):
 
     python: StringProperty(
         name="Python",
-        description="The Python that runs the worker; it needs PyTorch, libigl and safetensors. Empty: found by itself",
+        description=(
+            "The Python that runs the background process; it needs PyTorch, libigl and safetensors. Empty: found by "
+            "itself, or the one that Install PyTorch made"
+        ),
         subtype="FILE_PATH",
+        update=_forget_test,
     )
     device: EnumProperty(
         name="Device",
-        description="What the worker computes on",
+        description="What the background process computes on",
         items=(
             ("auto", "Automatic", "The graphics card where PyTorch can use it, else the processor"),
             ("cpu", "CPU", "The processor"),

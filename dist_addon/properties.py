@@ -31,8 +31,11 @@ PRIOR_ICON = "SHAPEKEY_DATA"
 
 
 def _number(name: str) -> int:
-    """The number that a file keeps for a prior: its own, so that a new one does not change what was chosen."""
-    return zlib.crc32(name.encode()) & 0x7FFFFFFF
+    """The number that a file keeps for a prior: its own, so that a new one does not change what was chosen.
+
+    The popup of pictures hands it on as a float, which holds 24 bits.
+    """
+    return zlib.crc32(name.encode()) & 0xFFFFFF
 
 
 def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str, str | int, int]]:
@@ -146,7 +149,7 @@ class DIST_ShapeProperties(bpy.types.PropertyGroup):
         subtype="FACTOR",
     )
     count: IntProperty(
-        name="Shapes",
+        name="Count",
         description="How many: one at the factor, or several at even steps between the two",
         min=1,
         max=16,

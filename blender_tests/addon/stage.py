@@ -70,7 +70,7 @@ if mode == "preview":
         shape.mkdir(parents=True)
         corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1 + serial]], np.float32)
         np.save(shape / "vertices.npy", corners)
-        np.save(shape / "normals.npy", corners)
+        np.save(shape / "vertex_normals.npy", corners)
         np.save(shape / "faces.npy", np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32))
         turn = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
         (shape / "result.json").write_text(json.dumps(
@@ -125,7 +125,7 @@ elif mode in ("result", "garbage"):
     normals = np.array([[-1, -1, -1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
     np.save(folder / "uncertainty.npy", np.array([0.01, 0.02, 0.03, 0.04], np.float32))
     np.save(folder / "colours.npy", np.array([[255, 0, 0], [0, 128, 0], [0, 0, 255], [9, 9, 9]], np.uint8))
-    np.save(folder / "normals.npy", normals / np.linalg.norm(normals, axis=1, keepdims=True))
+    np.save(folder / "vertex_normals.npy", normals / np.linalg.norm(normals, axis=1, keepdims=True))
     quarter = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     report = {"prior": "cone", "scale": 1.5, "iou": {"Cam0": 0.9, "Cam1": 0.8}, "disagree": ["Cam1"], "loss": 0.25,
               "device": "cpu", "queries": {"march": 5000000000, "grid": 7}, "code": [0.5, -0.5]}

@@ -67,12 +67,16 @@ def test_shapes_are_see_through_until_the_outlines_are_hidden(scene, rig, capfd)
     space: Any = area.spaces.active
     space.shading.show_xray, space.shading.xray_alpha = False, 0.75
     scene.dist.cameras = rig
+    space.region_3d.view_perspective, chosen = "PERSP", scene.camera
     with bpy.context.temp_override(area=area, space_data=space):
         for _ in range(2):
             assert bpy.ops.dist.look_through() == {"FINISHED"}
-        assert space.shading.show_xray and scene.camera.name == "Cam1" and outlines.shown()
+        assert space.shading.show_xray and space.camera.name == "Cam1" and outlines.shown()
+        # The scene renders through what it did.
+        assert scene.camera == chosen and space.use_local_camera
         assert bpy.ops.dist.show_outlines() == {"FINISHED"}
-        assert not outlines.shown() and not space.shading.show_xray
+        assert not outlines.shown() and not space.shading.show_xray and not space.use_local_camera
+        assert space.region_3d.view_perspective == "PERSP"
         capfd.readouterr()
         assert bpy.ops.dist.show_outlines() == {"FINISHED"}
     assert "nothing to outline yet" in capfd.readouterr().out

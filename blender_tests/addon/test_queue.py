@@ -75,8 +75,8 @@ def window(monkeypatch, worker, prior, tmp_path):
     folder.mkdir()
     real = common.launch
 
-    def launch(target, _worker, *others):
-        return real(target, worker, *others)
+    def launch(target, _worker, *others, **named):
+        return real(target, worker, *others, **named)
 
     monkeypatch.setattr(common, "launch", launch)
     monkeypatch.setattr(prior_files, "FOLDER", prior.parent)

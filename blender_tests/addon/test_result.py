@@ -109,7 +109,7 @@ def test_refined_cameras_come_beside_the_old_ones(scene, rig, worker, prior, tmp
     assert camera.data.background_images[0].image == old.data.background_images[0].image
     assert old.matrix_world == before and not old.data.name.endswith("refined")
     assert running._made(SimpleNamespace(task="reconstruct"), [thing, *added]) == [
-        f"Added “{thing.name}”. Its outlines overlap the pictures' by 85 % (IoU). {ODD}",
+        f"Added “{thing.name}”. Its outlines overlap the pictures' by 85% (IoU). {ODD}",
         "Added 2 refined cameras, turned by up to 3.0° from where they were.",
     ]
 
@@ -169,15 +169,21 @@ def test_a_job_is_taken_up_again(scene, rig, worker, prior, tmp_path, monkeypatc
         api.resume(folder)
     (folder / "checkpoint.safetensors").write_bytes(b"so far")
     (folder / "mode.txt").write_text("error")
-    # From the beginning: neither the old result nor the checkpoint counts.
-    api.rerun(folder, worker_folder=worker).wait()
+    # From the beginning: the checkpoint does not count. The old result stays until there is a new one.
+    again = api.rerun(folder, worker_folder=worker)
+    assert not (folder / "result.json").exists()
+    again.wait()
     (record,) = api.jobs()
-    assert (record.state, record.error) == ("failed", "The masks do not agree.")
+    assert (record.state, record.error) == ("done", "The masks do not agree.")
     assert not (folder / "checkpoint.safetensors").exists()
+    assert len(api.import_result(folder).data.polygons) == 4
+    (folder / "result.json").unlink()
+    assert [record.state for record in api.jobs()] == ["failed"]
     (folder / "checkpoint.safetensors").write_bytes(b"so far")
     (folder / "mode.txt").write_text("result")
     api.resume(folder, worker_folder=worker).wait()
     assert (folder / "checkpoint.safetensors").read_bytes() == b"so far"
+    assert not (folder / "last_result.json").exists()
     assert len(api.import_result(folder).data.polygons) == 4
     api.remove(folder)
     assert api.jobs() == [] and not folder.exists()

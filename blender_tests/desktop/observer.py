@@ -100,6 +100,7 @@ def tell():
         "file": bpy.data.filepath,
         "frame": window.scene.frame_current,
         "objects": {thing.name: about(thing) for thing in window.scene.objects},
+        "prior": window.scene.dist.prior,
         "job": window.scene.dist.last_job,
     }
     with (FOLDER / "ticks.txt").open("a") as stream:

@@ -27,6 +27,7 @@ def write(folder: Path) -> None:
         _lay_out(made.bounds)
         bpy.context.scene.camera = made.pictures.objects[0]
         _save(folder / "cameras.blend")
+        _save(folder / "priors.blend")
         _animate(made.pictures, folder / "pictures")
         _save(folder / "shot.blend")
     finally:

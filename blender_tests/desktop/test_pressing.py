@@ -115,6 +115,30 @@ def test_cameras_to_a_mesh_and_back(open_file: OpenFile):
         assert orange(window) > before + 200
 
 
+def test_a_prior_is_chosen_by_its_picture_and_views_are_checked(open_file: OpenFile):
+    with open_file("priors.blend") as window:
+        window.choose_tab("DIST")
+        window.rest()
+        # With the mouse at rest, the list comes by itself.
+        before = window.pixels().astype(int)
+        window.press("dist.check_inputs(")
+        assert until(lambda: changed(before, window.pixels()) > 0.02, 20)
+        window.rest()
+        window.shoot(SHOTS / "views.png")
+
+        # The picture is to the left of the button.
+        assert window.state()["prior"] == "table"
+        _, y = window.find("dist.import_prior(")
+        before = window.pixels().astype(int)
+        window.click(window.state()["regions"]["UI"][0] + 60, y)
+        window.rest()
+        window.shoot(SHOTS / "priors.png")
+        rows, columns = np.nonzero(np.abs(window.pixels() - before).max(-1) > 12)
+        window.click(np.quantile(columns, 0.1), np.quantile(rows, 0.5))
+        window.wait(lambda: window.state()["prior"] != "table", 20, "another prior")
+        assert window.state()["prior"] in {"aeroplane", "car", "chair", "sofa"}
+
+
 def test_a_moving_camera_cancel_and_quit(open_file: OpenFile):
     with open_file("shot.blend") as window:
         window.choose_tab("DIST")

@@ -39,13 +39,13 @@ def resume(folder: str | os.PathLike[str], *, worker_folder: Path = WORKER_FOLDE
     """
     if _record(folder).state == "done":
         raise RequestError(f"The job in {folder} is done: import its result, or run it again.")
-    return common.launch(folder, worker_folder, True, lambda _: None)
+    return common.launch(folder, worker_folder, resumes=True)
 
 
 def rerun(folder: str | os.PathLike[str], *, worker_folder: Path = WORKER_FOLDER) -> Job:
-    """Run a job again from the beginning; its new result replaces the old one in its folder. Else as `resume`."""
+    """Run a job again from the beginning; once its new result is there, it replaces the old one. Else as `resume`."""
     _record(folder)
-    return common.launch(folder, worker_folder, False, lambda _: None)
+    return common.launch(folder, worker_folder, resumes=False)
 
 
 def remove(folder: str | os.PathLike[str]) -> None:

@@ -118,8 +118,9 @@ def check_python(path: str, thorough: bool = False) -> WorkerPython:
     missing = [name for name in PACKAGES if name not in packages]
     if missing:
         raise JobError(
-            f"“{path}” is a Python without {', '.join(missing)}. Press Install PyTorch, which makes an environment of "
-            "the add-on's own; or, where that Python is a virtual environment of yours, install what is missing there: "
+            f"“{path}” is a Python without {', '.join(missing)}. In the add-on's preferences, leave the field Python "
+            "empty and press Install PyTorch, which makes an environment of the add-on's own; or, where that Python is "
+            "a virtual environment of yours, install what is missing there: "
             f'"{path}" -m pip install {" ".join(missing)}'
         )
     if broken:

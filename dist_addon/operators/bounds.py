@@ -8,6 +8,8 @@ import bpy
 
 from .. import api, properties
 from ..steps import Steps
+from ..worker.dist_engine.protocol import RECONSTRUCT
+from . import running
 from .reading import ReadingOperator
 from .result import choose
 
@@ -40,6 +42,9 @@ class DIST_OT_make_bounds(ReadingOperator, bpy.types.Operator):
         context.view_layer.update()
         if made.object.name in context.view_layer.objects:
             choose(context, [made.object])
+        # What was wrong with the bounds may be told still.
+        if running.failed and running.outcome_task == RECONSTRUCT:
+            running.say("")
         if made.problem:
             self.report({"WARNING"}, f"The bounds are only where the cameras look: {made.problem}")
         return {"FINISHED"}

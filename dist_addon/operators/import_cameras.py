@@ -29,7 +29,7 @@ class DIST_OT_import_cameras(bpy.types.Operator):
         name="Up",
         description="Which axis of the file's world points up; it becomes Z",
         items=[
-            ("usual", "As Usual", "Z in transforms.json, -Y in COLMAP's models, Y in Middlebury's files"),
+            ("usual", "Format's Default", "Z in transforms.json, -Y in COLMAP's models, Y in Middlebury's files"),
             *((axis, axis.upper(), "") for axis in AXES),
         ],
         default="usual",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 from bpy.props import IntProperty
@@ -13,8 +13,9 @@ from ..scene.result import is_result
 from ..window import redraw, viewports
 from ..worker.dist_engine.protocol import RequestError
 
-# How viewports that `DIST_OT_look_through` made see-through were: X-ray, and its alpha.
-see_through: dict[int, tuple[bool, float]] = {}
+# What `DIST_OT_look_through` changes of a viewport, and how viewports were before.
+CHANGED = ("shading.show_xray", "shading.xray_alpha", "use_local_camera", "camera", "region_3d.view_perspective")
+before: dict[int, list[Any]] = {}
 
 
 class DIST_OT_show_outlines(bpy.types.Operator):
@@ -24,13 +25,14 @@ class DIST_OT_show_outlines(bpy.types.Operator):
     bl_label = "Outlines"
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
-        """Turn them on or off; off, shapes are as solid as they were."""
+        """Turn them on or off; off, viewports are as they were before one looked through the cameras."""
         outlines.show(not outlines.shown())
         if not outlines.shown():
             for area in viewports():
                 space: Any = area.spaces.active
-                if was := see_through.pop(space.as_pointer(), None):
-                    space.shading.show_xray, space.shading.xray_alpha = was
+                if was := before.pop(space.as_pointer(), None):
+                    for (owner, name), value in zip(_changed(space), was, strict=True):
+                        setattr(owner, name, value)
         elif not any(is_result(thing) for thing in context.visible_objects):
             self.report({"INFO"}, "There is nothing to outline yet: press Reconstruct, or Sample Shape")
         elif not any(_looks_through(area) for area in viewports()):
@@ -40,11 +42,11 @@ class DIST_OT_show_outlines(bpy.types.Operator):
 
 
 class DIST_OT_look_through(bpy.types.Operator):
-    """Look through the next of the cameras, at its picture, with the shapes see-through and outlined"""  # noqa: D400
+    """Look through the next of the cameras, at its picture, with the shapes see-through and outlined. Outlines, pressed
+    once more, leaves it again"""  # noqa: D209, D400
 
     bl_idname = "dist.look_through"
     bl_label = "Look Through"
-    bl_options: ClassVar = {"UNDO"}
 
     step: IntProperty(name="Step", description="How many cameras on; backwards where negative", default=1)
 
@@ -60,7 +62,7 @@ class DIST_OT_look_through(bpy.types.Operator):
         return False
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
-        """Make the next camera the scene's, and look through it."""
+        """Look through the next camera in this viewport; the scene's own camera stays as it is."""
         scene, space = context.scene, context.space_data
         assert isinstance(space, bpy.types.SpaceView3D)
         try:
@@ -68,21 +70,28 @@ class DIST_OT_look_through(bpy.types.Operator):
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        view = space.region_3d
-        # The first press looks through the camera that is the scene's already, if it is one of them.
-        if scene.camera not in cameras:
-            scene.camera = cameras[0 if self.step > 0 else -1]
+        before.setdefault(space.as_pointer(), [getattr(owner, name) for owner, name in _changed(space)])
+        view, camera = space.region_3d, outlines.camera_of(space, scene)
+        # The first press looks through the camera that is the viewport's already, if it is one of them.
+        if camera not in cameras:
+            camera = cameras[0 if self.step > 0 else -1]
         elif view.view_perspective == "CAMERA":
-            scene.camera = cameras[(cameras.index(scene.camera) + self.step) % len(cameras)]
+            camera = cameras[(cameras.index(camera) + self.step) % len(cameras)]
+        space.use_local_camera, space.camera = True, camera
         view.view_perspective = "CAMERA"
-        scene.camera.data.show_background_images = True
+        camera.data.show_background_images = True
         if space.shading.type == "SOLID":
-            see_through.setdefault(space.as_pointer(), (space.shading.show_xray, space.shading.xray_alpha))
             space.shading.show_xray, space.shading.xray_alpha = True, 0.25
         outlines.show(True)
         redraw()
-        self.report({"INFO"}, f"Looking through “{scene.camera.name}”")
+        self.report({"INFO"}, f"Looking through “{camera.name}”")
         return {"FINISHED"}
+
+
+def _changed(space: bpy.types.SpaceView3D) -> list[tuple[Any, str]]:
+    """Each of `CHANGED` in a viewport: what has it, and its name."""
+    parts = [path.rpartition(".") for path in CHANGED]
+    return [(space.path_resolve(owner) if owner else space, name) for owner, _, name in parts]
 
 
 def _looks_through(area: bpy.types.Area) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from ..steps import Steps, finish
-from ..window import in_background
+from ..window import in_background, redraw
 from ..worker.dist_engine.protocol import RequestError
 
 # Seconds between two looks, and how long one reads: a picture at least.
@@ -81,3 +81,5 @@ class ReadingOperator:
         self.steps.close()
         context.window_manager.event_timer_remove(self.timer)
         context.workspace.status_text_set(None)
+        # What comes of it is told in the sidebar.
+        redraw("UI")

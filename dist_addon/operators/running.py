@@ -264,7 +264,8 @@ def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
         report = PriorResult.load(run.job.folder).report
         return [f"“{report['name']}” is among the shape priors now, made from {len(report['shapes'])} shapes."]
     if run.task == RENDER:
-        return [f"Made the images {', '.join(IMAGES.values())}; their files are in:\n{run.job.folder}"]
+        names = ", ".join(IMAGES.values())
+        return [f"Made the images {names}: choose one in an Image Editor. Open Folder, under Jobs, shows their files."]
     cameras = [thing for thing in added if thing.type == "CAMERA"]
     shapes = [thing for thing in added if thing not in cameras]
     if len(shapes) > 1:
@@ -279,7 +280,7 @@ def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
 def _overlap(thing: bpy.types.Object) -> str:
     """How well an imported shape fits its pictures, as a sentence."""
     iou = [value for name, value in thing.items() if name.startswith(scene_result.IOU)]
-    text = f" Its outlines overlap the pictures' by {100 * sum(iou) / len(iou):.0f} % (IoU)." if iou else ""
+    text = f" Its outlines overlap the pictures' by {sum(iou) / len(iou):.0%} (IoU)." if iou else ""
     if odd := thing.get("dist_disagree"):
         text += f" Far less than the others: {odd}. Check the mask and the camera there."
     return text

@@ -74,7 +74,7 @@ class DIST_OT_blend_shapes(running.JobOperator, bpy.types.Operator):
 
 
 class DIST_OT_reset_shape(bpy.types.Operator):
-    """Give the active shape the code back that it had before its sliders were moved"""  # noqa: D400
+    """Give the active shape back what it was before its sliders were moved"""  # noqa: D400
 
     bl_idname = "dist.reset_shape"
     bl_label = "Reset"

@@ -33,7 +33,10 @@ def read_bounds(empty: bpy.types.Object | None, depsgraph: bpy.types.Depsgraph) 
     lengths = np.linalg.norm(matrix[:3, :3], axis=0)
     half_size = lengths * evaluated.empty_display_size
     if not np.isfinite(matrix).all() or not (half_size > SMALLEST).all():
-        raise RequestError(f"The bounds “{empty.name}” have no size: scale the Empty so that its box holds the thing.")
+        raise RequestError(
+            f"The bounds “{empty.name}” have no size: press Make Bounds, or scale the Empty so "
+            "that its box holds the thing."
+        )
     axes = matrix[:3, :3] / lengths
     if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
         raise RequestError(

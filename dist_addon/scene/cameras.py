@@ -59,7 +59,8 @@ def check_aspect(camera: bpy.types.Object, picture: str, size: tuple[int, int], 
     if not fits:
         raise RequestError(
             f"The picture “{picture}” of camera “{camera.name}” is {width} x {height} pixels, but the scene renders "
-            f"{wide} x {high}: set the resolution in the Output properties to the pictures' shape."
+            f"{wide} x {high}: set the resolution in the Output properties to the pictures' shape, or bring this "
+            "picture to that of the others."
         )
 
 

@@ -167,7 +167,7 @@ def refuse_empty(mask: np.ndarray, who: str) -> None:
     """Raise `RequestError` where a mask shows nothing."""
     if not (mask >= 128).any():
         raise RequestError(
-            f"{who} has an empty mask: it shows nothing. Take the camera out of the collection, or the frame out."
+            f"{who} has an empty mask: it shows nothing. Take the camera out of the collection, or leave the frame out."
         )
 
 

@@ -34,7 +34,7 @@ def show(result: Result, scene: bpy.types.Scene) -> bpy.types.Object:
     mesh: Any = thing.data
     mesh.clear_geometry()
     # Custom normals take older Blenders longer than all the rest.
-    scene_result.fill_mesh(mesh, replace(result, normals=np.empty((0, 3))))
+    scene_result.fill_mesh(mesh, replace(result, vertex_normals=np.empty((0, 3))))
     thing.matrix_world = scene_result.matrix(result)
     return thing
 

@@ -247,7 +247,7 @@ def fill_mesh(mesh: bpy.types.Mesh, result: Result) -> None:
 
     Its normals are kept as custom normals where the mesh needed no repair, and where that is quick.
     """
-    vertices, normals = (np.asarray(part, np.float32) for part in (result.vertices, result.normals))
+    vertices, normals = (np.asarray(part, np.float32) for part in (result.vertices, result.vertex_normals))
     faces = np.asarray(result.faces, np.int32)
     # Attributes take whole arrays, where the vertices and loops themselves take one number after another.
     mesh.vertices.add(len(vertices))

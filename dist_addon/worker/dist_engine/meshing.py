@@ -59,13 +59,13 @@ class Mesh:
         Returns
         -------
         dict of str to array
-            ``vertices``, ``faces``, ``normals``, ``rotation`` and ``translation``.
+            ``vertices``, ``faces``, ``vertex_normals``, ``rotation`` and ``translation``.
         """
         turn = torch.as_tensor(axes).to(self.vertices)
         return {
             "vertices": (place.scale * self.vertices @ turn).cpu().numpy(),
             "faces": self.faces,
-            "normals": (self.normals @ turn).cpu().numpy(),
+            "vertex_normals": (self.normals @ turn).cpu().numpy(),
             "rotation": (place.rotation @ turn).cpu().double().numpy(),
             "translation": place.translation.cpu().double().numpy(),
         }

@@ -122,7 +122,7 @@ def make_shape(
     return Result(
         vertices=(place.scale * mesh.vertices @ axes).cpu().numpy(),
         faces=mesh.faces,
-        normals=(mesh.normals @ axes).cpu().numpy(),
+        vertex_normals=(mesh.normals @ axes).cpu().numpy(),
         rotation=place.rotation,
         translation=place.translation,
         report=report | {"queries": dict(field.counter)},

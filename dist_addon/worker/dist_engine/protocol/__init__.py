@@ -14,7 +14,7 @@ A job is a folder::
         reconstruct  [shapes/]: previews, as results are
         train        losses.npy  previews.npy
     result.json  and, by its task:                               written at the end
-        reconstruct  vertices.npy  faces.npy  normals.npy
+        reconstruct  vertices.npy  faces.npy  vertex_normals.npy ...
         render       depth.npy  normal.npy  silhouette.npy
         shape        shapes/0/, shapes/1/ ...: each as reconstruct's
         train        prior.safetensors
@@ -32,6 +32,7 @@ from pathlib import Path
 
 from .events import EVENTS, parse_event, write_event
 from .files import (
+    LAST_RESULT_FILE,
     MAX_PIXELS,
     VERSION,
     RequestError,
@@ -70,6 +71,7 @@ __all__ = [
     "EVENTS",
     "FEWEST",
     "IMPORT",
+    "LAST_RESULT_FILE",
     "LOSSES_FILE",
     "MAX_PIXELS",
     "MESH_FILES",

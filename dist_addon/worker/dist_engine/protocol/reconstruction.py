@@ -292,7 +292,8 @@ class Request:
         return request
 
 
-# Arrays that a result may do without.
+# Arrays of a result, and those that it may lack. None is called as one of a request's: they are in one folder.
+MESH = ("vertices", "faces", "vertex_normals")
 MAY_LACK = ("uncertainty", "colours")
 
 
@@ -306,7 +307,7 @@ class Result:
         In the thing's own frame: `rotation` and `translation` carry it into the world, with no further scale.
     faces : (M, 3) int32 array
         Counter-clockwise seen from outside.
-    normals : (N, 3) float32 array
+    vertex_normals : (N, 3) float32 array
         From the decoder, unit length, in the thing's own frame.
     rotation, translation : (3, 3) and (3,) arrays
         The thing's frame to the world.
@@ -328,7 +329,7 @@ class Result:
 
     vertices: np.ndarray
     faces: np.ndarray
-    normals: np.ndarray
+    vertex_normals: np.ndarray
     rotation: np.ndarray
     translation: np.ndarray
     report: dict[str, Any]
@@ -337,7 +338,7 @@ class Result:
 
     def save(self, folder: Path) -> None:
         """Write the result; ``result.json`` comes last, so its presence means that all is there."""
-        for name in ("vertices", "faces", "normals", *MAY_LACK):
+        for name in (*MESH, *MAY_LACK):
             if getattr(self, name) is not None:
                 write_array(folder / f"{name}.npy", getattr(self, name))
         write_json(
@@ -357,7 +358,7 @@ class Result:
         data = read_json(folder / "result.json")
         try:
             return Result(
-                **{name: read_array(folder / f"{name}.npy") for name in ("vertices", "faces", "normals", *data["has"])},
+                **{name: read_array(folder / f"{name}.npy") for name in (*MESH, *data["has"])},
                 rotation=np.array(data["rotation"], float),
                 translation=np.array(data["translation"], float),
                 report=data["report"],
