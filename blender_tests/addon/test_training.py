@@ -414,6 +414,23 @@ def test_the_command_line_trains(stand_in, shapes, own_priors, tmp_path, capfd):
     assert api.find_prior(tmp_path / "x" / "mine.safetensors").metadata["name"] == "mugs"
 
 
+def test_a_priors_file_is_added(scene, prior, own_priors, tmp_path, capfd):
+    prior.with_suffix(".png").write_bytes(b"a picture")
+    assert bpy.ops.dist.import_prior(filepath=str(prior), name="cone of ours") == {"FINISHED"}
+    assert scene.dist.prior == "cone of ours"
+    kept = api.find_prior("cone of ours")
+    assert kept.path.parent == own_priors and kept.path.read_bytes() == prior.read_bytes()
+    assert kept.picture.read_bytes() == b"a picture"
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(prior.read_bytes()[:100])
+    for path, words in ((damaged, "damaged"), (tmp_path / "none.safetensors", "choose the file of a shape prior")):
+        with pytest.raises(RuntimeError, match=words):
+            bpy.ops.dist.import_prior(filepath=str(path))
+        assert cli.main(["import-prior", str(path)]) == 1
+    assert cli.main(["import-prior", str(prior), "--name", "another"]) == 0
+    assert [found.name for found in api.priors() if found.path.parent == own_priors] == ["another", "cone of ours"]
+
+
 def test_the_command_line_says_what_is_wrong(stand_in, shapes, tmp_path, capfd):
     name = ["--name", "mugs"]
     for arguments, words in [

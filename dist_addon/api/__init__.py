@@ -36,7 +36,7 @@ from .shapes import (
     start_reshape,
     start_sample,
 )
-from .training import Training, add_prior, import_prior, start_import, start_training, train_prior
+from .training import Training, add_prior, import_prior, keep_prior, start_import, start_training, train_prior
 
 __all__ = [
     "QUALITIES",
@@ -67,6 +67,7 @@ __all__ = [
     "import_shapes",
     "jobs",
     "jobs_folder",
+    "keep_prior",
     "make_bounds",
     "making_bounds",
     "new_job_folder",

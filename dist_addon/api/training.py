@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,6 +238,32 @@ def import_prior(
     job = start_import(source, name, folder=folder, worker_folder=worker_folder)
     common.wait(job, progress, "import")
     return add_prior(job.folder, file)
+
+
+def keep_prior(source: str | os.PathLike[str], name: str | None = None) -> Prior:
+    """Copy a prior's file, such as another person's, among the user's priors, with the picture beside it.
+
+    Parameters
+    ----------
+    source : path
+        A .safetensors file.
+    name : str, optional
+        What the prior is to be called; as the file by default.
+
+    Raises
+    ------
+    RequestError
+        It is no prior, the name cannot be used, or it cannot be copied.
+    """
+    path = Path(bpy.path.abspath(os.fspath(source))).absolute()
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise RequestError(f"{path} is no .safetensors file: choose the file of a shape prior.")
+    found = prior_files.find_prior(path)
+    found.codes()
+    kept = prior_files.keep_prior(path, path.stem if name is None else name)
+    if found.picture.is_file() and found.picture != kept.picture:
+        shutil.copyfile(found.picture, kept.picture)
+    return kept
 
 
 def add_prior(folder: str | os.PathLike[str], file: str | os.PathLike[str] | None = None) -> Training:

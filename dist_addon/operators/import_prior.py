@@ -1,4 +1,4 @@
-"""Make a shape prior from a DeepSDF checkpoint."""
+"""Add shape priors that are files: others' ones, and DeepSDF checkpoints."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
-from .. import api, prior_files
+from .. import api, prior_files, properties
 from ..jobs import Job
 from ..view_properties import RELATIVE
-from ..worker.dist_engine.protocol import IMPORT
+from ..worker.dist_engine.protocol import IMPORT, RequestError
 from . import running
 
 
 class DIST_OT_import_prior(running.JobOperator, bpy.types.Operator):
-    """Add a checkpoint in the layout of DeepSDF (a folder with specs.json) to the shape priors"""  # noqa: D400
+    """Add a prior's .safetensors file to the shape priors, or a checkpoint of DeepSDF (a folder with specs.json)"""  # noqa: D400
 
     bl_idname = "dist.import_prior"
-    bl_label = "Import DeepSDF Checkpoint"
+    bl_label = "Import Shape Prior"
     task = IMPORT
 
-    # Blender's file browser fills this in, and shows folders only.
+    # Blender's file browser fills these in.
+    filepath: StringProperty(
+        name="File",
+        description="The prior's file",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE", "HIDDEN"} | RELATIVE,
+    )
     directory: StringProperty(
         name="Folder",
         description="The checkpoint's folder",
@@ -30,22 +36,31 @@ class DIST_OT_import_prior(running.JobOperator, bpy.types.Operator):
         options={"SKIP_SAVE", "HIDDEN"} | RELATIVE,
     )
     filter_folder: BoolProperty(default=True, options={"SKIP_SAVE", "HIDDEN"})
+    filter_glob: StringProperty(default="*.safetensors", options={"SKIP_SAVE", "HIDDEN"})
     name: StringProperty(
         name="Name",
-        description="What the prior is to be called; as the folder where empty",
+        description="What the prior is to be called; as the file or the folder where empty",
         maxlen=63,
         options={"SKIP_SAVE"},
     )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
-        """Ask for the folder where none is given."""
-        if self.directory:
+        """Ask for the file or the folder where none is given."""
+        if self.filepath or self.directory:
             return self.execute(context)
         bpy.data.window_managers[0].fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
-        """Start a job; wait for it in background mode, or where asked to."""
+        """Copy a file; or start a job, and wait for it in background mode, or where asked to."""
+        if self.filepath.endswith(".safetensors"):
+            try:
+                kept = api.keep_prior(self.filepath, self.name or None)
+            except RequestError as error:
+                return self.fail(error)
+            properties.of(context.scene).prior = kept.name
+            running.say(f"“{kept.name}” is among the shape priors now.", IMPORT)
+            return {"FINISHED"}
 
         def begin() -> Job:
             folder = Path(bpy.path.abspath(self.directory))
