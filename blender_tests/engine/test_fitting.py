@@ -469,6 +469,23 @@ def test_one_wrong_mask_does_not_carry_the_shape_off(tmp_path: Path) -> None:
     assert disagreeing({str(view): value for view, value in enumerate(iou.tolist())}) == ["3"]
     assert iou[3] < 0.5 and iou[torch.arange(8) != 3].min() > 0.8
     assert error_of(prior, found.code, prior.codes[5]) < 0.25 * error_of(prior, prior.mean, prior.codes[5])
+    # Nothing was drawn from it in the end.
+    assert not (observations.view_of(observations.draw(1000).mask) == 3).any()
+
+
+def test_views_that_are_left_out_may_come_back() -> None:
+    job = request(np.full((3, SIZE, SIZE), 255, np.uint8), orbit(3))
+    job.masks[:, :9] = 0
+    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
+
+    def drawn() -> list[int]:
+        return observations.view_of(observations.draw(1000).mask).unique().tolist()
+
+    assert drawn() == [0, 1, 2]
+    observations.leave_out(torch.tensor([False, True, False]))
+    assert drawn() == [0, 2]
+    observations.leave_out(torch.tensor([True, False, False]))
+    assert drawn() == [1, 2]
 
 
 def test_a_wrong_mask_stands_out() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
 import igl
 import numpy as np
 import torch
 from torch import Tensor
 
 from .decoder import Field
-from .fitting.fit import Fit
 from .fitting.observations import Normals, Observations
 from .fitting.photometric import colour_rows
 from .fitting.problem import Problem, Unknowns
@@ -19,17 +21,22 @@ from .prior import Prior
 from .protocol import Request
 from .tracing.march import march
 
+if TYPE_CHECKING:
+    from .fitting.fit import Fit
+    from .fitting.problem import State
+
+Name = TypeVar("Name")
 # Rays, and observations of another kind, that are looked at.
 JUDGED_RAYS, JUDGED = 60_000, 20_000
 # A view disagrees with the others where its overlap is below the median by so much, and by so many usual deviations.
 WORSE, DEVIATIONS = 0.1, 5.0
 
 
-def view_iou(field: Field, observations: Observations, found: Fit) -> torch.Tensor:
+def view_iou(field: Field, observations: Observations, found: Fit | State, rays: int = JUDGED_RAYS) -> Tensor:
     """Intersection over union (V,) of each view's mask and the traced silhouette, on a regular grid of pixels."""
     if not observations.masked.any():
         return torch.zeros(len(observations.masks))
-    outlines = observations.outlines(observations.lattice(JUDGED_RAYS), found.cameras, found.place)
+    outlines = observations.outlines(observations.lattice(rays), found.cameras, found.place)
     hit = march(field, outlines.rays, outlines.rays.threshold(), relaxation=1.0).hit
     zeros = torch.zeros(len(observations.masks), device=hit.device)
     both = zeros.index_add(0, outlines.views, (hit & outlines.inside).float())
@@ -37,14 +44,14 @@ def view_iou(field: Field, observations: Observations, found: Fit) -> torch.Tens
     return both / either.clamp(min=1)
 
 
-def disagreeing(overlaps: dict[str, float]) -> list[str]:
+def disagreeing(overlaps: Mapping[Name, float], worse: float = WORSE) -> list[Name]:
     """Views whose outline fits far worse than most others': their mask or their camera is likely wrong."""
     if not overlaps:
         return []
     values = np.array(list(overlaps.values()))
     middle = float(np.median(values))
     usual = 1.4826 * float(np.median(np.abs(values - middle)))
-    return [name for name, value in overlaps.items() if middle - value > max(WORSE, DEVIATIONS * usual)]
+    return [name for name, value in overlaps.items() if middle - value > max(worse, DEVIATIONS * usual)]
 
 
 def residuals(

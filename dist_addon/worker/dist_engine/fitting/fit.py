@@ -16,6 +16,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from ..cameras import Cameras, Similarity
+from ..judging import disagreeing, view_iou
 from ..prior import Prior
 from ..protocol import Request, move_into_place
 from . import adam, levenberg_marquardt
@@ -41,6 +42,9 @@ STAGES: tuple[Stage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None))
 COLOUR_STAGES: tuple[Stage, ...] = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
 # Where every view has a mask, colours come last: what they say of a shape that is still wrong misleads.
 MASKED_COLOUR_STAGES: tuple[Stage, ...] = (*STAGES, (1.0, 0.2, 0))
+# Where at least so many views have masks, those are left out whose overlap (IoU) is below the median by so much, as so
+# many rays of each tell.
+ENOUGH_VIEWS, FAR_WORSE, DOUBT_RAYS = 5, 0.2, 1000
 Look = Callable[[Tensor, Similarity], bool]
 SOLVERS = {"lm": levenberg_marquardt.minimise, "adam": adam.minimise}
 
@@ -121,6 +125,9 @@ def fit(
     total = sum(rays * steps for rays, steps, _ in plan)
     step_number = sum(steps for _, steps, _ in plan[:stage])
     for index, (rays, steps, level) in list(enumerate(plan))[stage:]:
+        # A camera that is not known yet is no reason.
+        if not unknowns.cameras:
+            _leave_out_wrong(problem, observations, state)
         path = minimise(problem.moved, state, _on_rays(problem, observations, rays, level), steps)
         for taken, (state, cost) in enumerate(path):
             done += rays
@@ -146,7 +153,10 @@ def fit(
 def _best_start(
     problem: Problem, observations: Observations, places: list[Similarity], rays: int, reporter: Reporter, look: Look
 ) -> State:
-    """A few steps from each of the likeliest starts; the best of where they end."""
+    """A few steps from each of the likeliest starts; the best of where they end.
+
+    Without masks, shapes that are far apart explain nearly as much: then the best few go on before one is chosen.
+    """
     count = STARTS if len(places) == 1 else 2 * STARTS
     reporter.progress("start", 0, count, None, None)
     # Something to see while the training codes are tried: the usual one, since the mean itself may be in pieces.
@@ -155,17 +165,33 @@ def _best_start(
     states = start_states(problem, observations, places, count)
     level = -1 if observations.colours_lead else None
     evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]), level)
-    ends: list[tuple[State, float]] = []
-    for number, start in enumerate(states, 1):
-        end = (start, 0.0)
-        for end in levenberg_marquardt.minimise(problem.moved, start, evaluate, START_STEPS):
-            reporter.progress("start", number - 1, count, end[1], None)
-            best = min([*ends, end], key=lambda end: end[1])[0]
-            going = look(problem.code(best), best.place)
-        ends.append(end)
-        if not going:
-            break
-    return min(ends, key=lambda end: end[1])[0]
+    steps = START_STEPS
+    for _ in range(1 if observations.masked.any() else 2):
+        ends: list[tuple[State, float]] = []
+        for number, start in enumerate(states, 1):
+            end = (start, 0.0)
+            for end in levenberg_marquardt.minimise(problem.moved, start, evaluate, steps):
+                reporter.progress("start", number - 1, len(states), end[1], None)
+                best = min([*ends, end], key=lambda end: end[1])[0]
+                going = look(problem.code(best), best.place)
+            ends.append(end)
+            if not going:
+                return min(ends, key=lambda end: end[1])[0]
+        ends.sort(key=lambda end: end[1])
+        states, steps = [state for state, _ in ends[:FINALISTS]], FINAL_STEPS
+    return states[0]
+
+
+def _leave_out_wrong(problem: Problem, observations: Observations, state: State) -> None:
+    """Leave out views whose masks show something else: where they pull little, they still pull to a wrong side."""
+    masked = observations.masked.nonzero()[:, 0].tolist()
+    if len(masked) < ENOUGH_VIEWS:
+        return
+    field = problem.prior.decoder.field(problem.code(state), problem.counter)
+    overlaps = view_iou(field, observations, state, DOUBT_RAYS * len(masked)).tolist()
+    wrong = torch.zeros_like(observations.masked)
+    wrong[disagreeing({view: overlaps[view] for view in masked}, FAR_WORSE)] = True
+    observations.leave_out(wrong)
 
 
 def _turn_cameras(problem: Problem, observations: Observations, state: State, reporter: Reporter) -> State:

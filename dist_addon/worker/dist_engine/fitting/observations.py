@@ -190,7 +190,7 @@ class Observations:
         self.matches: Matches | None = None
         self.bounds = request.bounds
         self.generator = generator
-        self.pools = self._pools()
+        self._all_pools = self.pools = self._pools()
 
     @property
     def colours_lead(self) -> bool:
@@ -245,6 +245,10 @@ class Observations:
             self._few(matches, count // 2),
             (level or 0) % LEVELS,
         )
+
+    def leave_out(self, views: Tensor) -> None:
+        """From now on, draw nothing from these views' masks (V,) bool."""
+        self.pools = {name: pool[~views[self.view_of(pool)]] for name, pool in self._all_pools.items()}
 
     def _some(self, pool: Tensor, count: int) -> Tensor:
         return pool[torch.randint(len(pool), (count,), generator=self.generator).to(pool.device)]
