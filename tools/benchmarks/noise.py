@@ -23,7 +23,7 @@ KINDS = {"depth": DEPTHS, "depth-alone": DEPTHS, "edges": EDGES, "wrong": WRONG}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    scenes.add_arguments(parser, ("table", "sofa", "aeroplane"), 2)
+    scenes.add_arguments(parser, ("table", "sofa", "aeroplane"), 1)
     figures.add_argument(parser)
     parser.add_argument(
         "--kinds",

@@ -53,7 +53,7 @@ STARTS, START_POINTS, FIRST_STEPS, CANDIDATES = 6, 500, 8, 500
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    scenes.add_arguments(parser, ("sofa", "aeroplane", "table"), 5)
+    scenes.add_arguments(parser, ("sofa", "aeroplane", "table"), 2)
     figures.add_argument(parser)
     parser.add_argument("--counts", default=",".join(COUNTS), help="numbers or shares of the pixels with depth")
     parser.add_argument("--tune", action="store_true", help="choose the baseline's constants, on other shapes")
