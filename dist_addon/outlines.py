@@ -12,6 +12,8 @@ from .scene.result import CODE, is_result
 
 COLOUR, WIDTH = (1.0, 0.35, 0.0, 1.0), 2.0
 
+# How viewports were before one looked through the cameras: properties by their path, by the viewport.
+before: dict[int, dict[str, Any]] = {}
 _handle: Any = None
 # By mesh: what it was when it was read, and what `contour` takes of it.
 _kept: dict[int, tuple[tuple[Any, ...], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {}
@@ -40,8 +42,9 @@ def show(wanted: bool) -> None:
 
 @persistent
 def forget(*_arguments: Any) -> None:
-    """Another file is open: keep nothing of the last one's meshes."""
+    """Another file is open: keep nothing of the last one's meshes and viewports."""
     _kept.clear()
+    before.clear()
 
 
 def contour(

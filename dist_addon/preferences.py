@@ -35,7 +35,7 @@ class DIST_AddonPreferences(bpy.types.AddonPreferences):
         name="Device",
         description="What the background process computes on",
         items=(
-            ("auto", "Automatic", "The graphics card where PyTorch can use it, else the processor"),
+            ("auto", "Automatic", "An NVIDIA or AMD graphics card where PyTorch can use it, else the processor"),
             ("cpu", "CPU", "The processor"),
             ("cuda", "CUDA", "An NVIDIA (or, with ROCm, AMD) graphics card"),
             ("mps", "Metal", "The graphics of an Apple computer"),

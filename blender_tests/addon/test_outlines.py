@@ -74,9 +74,15 @@ def test_shapes_are_see_through_until_the_outlines_are_hidden(scene, rig, capfd)
         assert space.shading.show_xray and space.camera.name == "Cam1" and outlines.shown()
         # The scene renders through what it did.
         assert scene.camera == chosen and space.use_local_camera
+        scene.camera = other = rig.objects["Cam2"]
         assert bpy.ops.dist.show_outlines() == {"FINISHED"}
         assert not outlines.shown() and not space.shading.show_xray and not space.use_local_camera
-        assert space.region_3d.view_perspective == "PERSP"
+        assert space.region_3d.view_perspective == "PERSP" and scene.camera == other
+        # Whoever leaves the camera has a view of their own.
+        assert bpy.ops.dist.look_through() == {"FINISHED"}
+        space.region_3d.view_perspective = "ORTHO"
+        assert bpy.ops.dist.show_outlines() == {"FINISHED"}
+        assert space.region_3d.view_perspective == "ORTHO" and outlines.before == {}
         capfd.readouterr()
         assert bpy.ops.dist.show_outlines() == {"FINISHED"}
     assert "nothing to outline yet" in capfd.readouterr().out

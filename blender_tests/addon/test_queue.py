@@ -150,10 +150,12 @@ def test_the_list_resumes_runs_again_and_removes(scene, rig, window):
     bpy.ops.dist.cancel(folder=str(folder))
     run_all()
     assert choose(0).state == "cancelled"
-    (folder / "mode.txt").write_text("result")
     bpy.ops.dist.rerun_job()
     run_all()
-    assert choose(0).state == "done" and "DIST Shape" in scene.objects
+    assert [state for _, state in listed()] == ["done", "cancelled"] and "DIST Shape" in scene.objects
+    choose(1)
+    assert bpy.ops.dist.remove_job() == {"FINISHED"} and not folder.exists()
+    folder = Path(choose(0).folder)
     with pytest.raises(RuntimeError, match="import its result"):
         bpy.ops.dist.resume_job()
     assert bpy.ops.dist.remove_job() == {"FINISHED"}

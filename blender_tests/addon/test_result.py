@@ -74,9 +74,9 @@ def test_cameras_of_any_name_have_an_overlap(scene, rig, worker, prior, tmp_path
     """Blender's custom properties have names of at most 63 bytes, its objects may have so long ones themselves."""
     result = Result.load(make(scene, rig, worker, prior, tmp_path / "job").folder)
     long = "Kamera für die Übersicht von links hinten oben am Gerüst, 01"
-    told = {"iou": {long: 0.75}, "residuals": {"depths": {long: 0.5}}}
+    told = {"iou": {long: 0.75, long[:-1] + "2": 0.25}, "residuals": {"depths": {long: 0.5}}}
     thing = add_result(replace(result, report=result.report | told), scene)
-    assert overlap(scene, long) == (thing.name, 0.75)
+    assert overlap(scene, long) == (thing.name, 0.75) and overlap(scene, long[:-1] + "2") == (thing.name, 0.25)
     assert [value for name, value in thing.items() if name.startswith("dist_residuals_depths_")] == [0.5]
 
 
@@ -169,21 +169,26 @@ def test_a_job_is_taken_up_again(scene, rig, worker, prior, tmp_path, monkeypatc
         api.resume(folder)
     (folder / "checkpoint.safetensors").write_bytes(b"so far")
     (folder / "mode.txt").write_text("error")
-    # From the beginning: the checkpoint does not count. The old result stays until there is a new one.
+    # From the beginning, as a new job: what the old one has stays.
     again = api.rerun(folder, worker_folder=worker)
-    assert not (folder / "result.json").exists()
     again.wait()
+    assert [(record.folder, record.state) for record in api.jobs()] == [(again.folder, "done"), (folder, "done")]
+    assert not (again.folder / "checkpoint.safetensors").exists() and not (again.folder / "mode.txt").exists()
+    for name in ("request.json", "prior.safetensors", "masks.npy"):
+        assert (again.folder / name).read_bytes() == (folder / name).read_bytes()
+    assert len(api.import_result(folder).data.polygons) == len(api.import_result(again.folder).data.polygons) == 4
+    api.remove(again.folder)
+    # As if its Blender had gone down.
+    for name in ("result.json", "events.jsonl"):
+        (folder / name).unlink()
+    assert [record.state for record in api.jobs()] == ["interrupted"]
+    api.resume(folder, worker_folder=worker).wait()
     (record,) = api.jobs()
-    assert (record.state, record.error) == ("done", "The masks do not agree.")
-    assert not (folder / "checkpoint.safetensors").exists()
-    assert len(api.import_result(folder).data.polygons) == 4
-    (folder / "result.json").unlink()
-    assert [record.state for record in api.jobs()] == ["failed"]
+    assert (record.state, record.error) == ("failed", "The masks do not agree.")
     (folder / "checkpoint.safetensors").write_bytes(b"so far")
     (folder / "mode.txt").write_text("result")
     api.resume(folder, worker_folder=worker).wait()
     assert (folder / "checkpoint.safetensors").read_bytes() == b"so far"
-    assert not (folder / "last_result.json").exists()
     assert len(api.import_result(folder).data.polygons) == 4
     api.remove(folder)
     assert api.jobs() == [] and not folder.exists()

@@ -421,13 +421,19 @@ def test_a_priors_file_is_added(scene, prior, own_priors, tmp_path, capfd):
     kept = api.find_prior("cone of ours")
     assert kept.path.parent == own_priors and kept.path.read_bytes() == prior.read_bytes()
     assert kept.picture.read_bytes() == b"a picture"
-    damaged = tmp_path / "damaged.safetensors"
+    damaged = tmp_path / "cut off.safetensors"
     damaged.write_bytes(prior.read_bytes()[:100])
-    for path, words in ((damaged, "damaged"), (tmp_path / "none.safetensors", "choose the file of a shape prior")):
+    for path, words in (
+        (damaged, "no safetensors file"),
+        (tmp_path / "none.safetensors", "choose the file of a shape prior"),
+    ):
         with pytest.raises(RuntimeError, match=words):
             bpy.ops.dist.import_prior(filepath=str(path))
         assert cli.main(["import-prior", str(path)]) == 1
     assert cli.main(["import-prior", str(prior), "--name", "another"]) == 0
+    elsewhere = [tmp_path / "x" / "one.safetensors", tmp_path / "told.json"]
+    assert cli.main(["import-prior", str(prior), "--out", str(elsewhere[0]), "--json", str(elsewhere[1])]) == 0
+    assert elsewhere[0].read_bytes() == prior.read_bytes() and json.loads(elsewhere[1].read_text())["name"] == "one"
     assert [found.name for found in api.priors() if found.path.parent == own_priors] == ["another", "cone of ours"]
 
 

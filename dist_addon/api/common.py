@@ -18,7 +18,7 @@ from ..jobs import Job, JobError, Progress, new_folder
 from ..jobs.environment import clean_environment
 from ..prior_files import Prior
 from ..window import in_background
-from ..worker.dist_engine.protocol import CHECKPOINT_FILE, LAST_RESULT_FILE, PRIOR_FILE, RequestError, read_task
+from ..worker.dist_engine.protocol import CHECKPOINT_FILE, PRIOR_FILE, RequestError, read_task
 
 _waits: ContextVar[bool] = ContextVar("waits", default=False)
 
@@ -65,15 +65,9 @@ def start(
 
 
 def launch(
-    folder: str | os.PathLike[str] | None,
-    worker_folder: Path,
-    resumes: bool,
-    write: Callable[[Path], None] | None = None,
+    folder: str | os.PathLike[str] | None, worker_folder: Path, resumes: bool, write: Callable[[Path], None]
 ) -> Job:
-    """Start a worker in a folder, once `write` has put a request there; else as `start`.
-
-    Without `write` the request is the one that is there, whose last result stays until the new one has come.
-    """
+    """Start a worker in a folder, once `write` has put a request there; else as `start`."""
     python = worker_python.find(preferences.python())
     target = new_job_folder() if folder is None else Path(folder)
     program = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
@@ -82,13 +76,9 @@ def launch(
         job = Job(target, python.path, worker_folder, clean_environment(program_folder=program), not in_background())
         try:
             # A folder that is used again must not show the last run's result.
-            if write is None and (target / "result.json").is_file():
-                (target / "result.json").replace(target / LAST_RESULT_FILE)
             for name in ("result.json", "events.jsonl", "log.txt", *(() if resumes else (CHECKPOINT_FILE,))):
                 (target / name).unlink(missing_ok=True)
-            if write:
-                (target / LAST_RESULT_FILE).unlink(missing_ok=True)
-                write(target)
+            write(target)
         except BaseException:
             job.cancel()
             raise

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import jobs as job_folders
 from ..jobs import Job, Record
 from ..jobs.job import WORKER_FOLDER
-from ..worker.dist_engine.protocol import RequestError
+from ..worker.dist_engine.protocol import (
+    IMPORT,
+    PRIOR_FILE,
+    RECONSTRUCT,
+    RENDER,
+    SHAPE,
+    TRAIN,
+    ImportRequest,
+    RenderRequest,
+    Request,
+    RequestError,
+    ShapeRequest,
+    TrainRequest,
+)
 from . import common
+
+REQUESTS: dict[str, Callable[[Path], common.AnyRequest]] = {
+    RECONSTRUCT: Request.load,
+    RENDER: RenderRequest.load,
+    SHAPE: ShapeRequest.load,
+    TRAIN: TrainRequest.load,
+    IMPORT: ImportRequest.load,
+}
 
 
 def jobs() -> list[Record]:
@@ -39,13 +62,22 @@ def resume(folder: str | os.PathLike[str], *, worker_folder: Path = WORKER_FOLDE
     """
     if _record(folder).state == "done":
         raise RequestError(f"The job in {folder} is done: import its result, or run it again.")
-    return common.launch(folder, worker_folder, resumes=True)
+    return common.launch(folder, worker_folder, True, lambda _: None)
 
 
 def rerun(folder: str | os.PathLike[str], *, worker_folder: Path = WORKER_FOLDER) -> Job:
-    """Run a job again from the beginning; once its new result is there, it replaces the old one. Else as `resume`."""
-    _record(folder)
-    return common.launch(folder, worker_folder, resumes=False)
+    """Run a job again from the beginning, as a new one with a copy of its request. Else as `resume`."""
+    task, old = _record(folder).task, Path(folder)
+    if task not in REQUESTS:
+        raise RequestError(f"The job in {folder} is of an unknown kind, “{task}”: another version made it.")
+    request = REQUESTS[task](old)
+
+    def write(target: Path) -> None:
+        if task not in (TRAIN, IMPORT):
+            shutil.copyfile(old / PRIOR_FILE, target / PRIOR_FILE)
+        request.save(target)
+
+    return common.launch(None, worker_folder, False, write)
 
 
 def remove(folder: str | os.PathLike[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -240,7 +241,9 @@ def import_prior(
     return add_prior(job.folder, file)
 
 
-def keep_prior(source: str | os.PathLike[str], name: str | None = None) -> Prior:
+def keep_prior(
+    source: str | os.PathLike[str], name: str | None = None, *, file: str | os.PathLike[str] | None = None
+) -> Prior:
     """Copy a prior's file, such as another person's, among the user's priors, with the picture beside it.
 
     Parameters
@@ -249,6 +252,8 @@ def keep_prior(source: str | os.PathLike[str], name: str | None = None) -> Prior
         A .safetensors file.
     name : str, optional
         What the prior is to be called; as the file by default.
+    file : path, optional
+        Put it there rather than among the user's priors.
 
     Raises
     ------
@@ -257,13 +262,18 @@ def keep_prior(source: str | os.PathLike[str], name: str | None = None) -> Prior
     """
     path = Path(bpy.path.abspath(os.fspath(source))).absolute()
     if path.suffix != ".safetensors" or not path.is_file():
-        raise RequestError(f"{path} is no .safetensors file: choose the file of a shape prior.")
+        raise RequestError(
+            f"{path} is no .safetensors file: choose the file of a shape prior, or the folder of a DeepSDF checkpoint."
+        )
+    name = path.stem if name is None else name
+    _check_target(name, file)
     found = prior_files.find_prior(path)
     found.codes()
-    kept = prior_files.keep_prior(path, path.stem if name is None else name)
-    if found.picture.is_file() and found.picture != kept.picture:
+    kept = prior_files.keep_prior(path, name, None if file is None else Path(file))
+    # It can do without.
+    with contextlib.suppress(OSError, shutil.SameFileError):
         shutil.copyfile(found.picture, kept.picture)
-    return kept
+    return next((listed for listed in prior_files.priors() if listed.path == kept.path), kept)
 
 
 def add_prior(folder: str | os.PathLike[str], file: str | os.PathLike[str] | None = None) -> Training:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import api
-from .common import DONE, show
+from .common import DONE, show, write_report
 from .train import tell_prior
 
 
@@ -31,6 +31,8 @@ def add(actions: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Import, and say where the prior is."""
     if options.source.endswith(".safetensors"):
-        print(f"The prior is {api.keep_prior(options.source, options.name).path}", file=sys.stderr)
+        kept = api.keep_prior(options.source, options.name, file=options.out)
+        print(f"The prior is {kept.path}", file=sys.stderr)
+        write_report(options.json, {"name": kept.name, **kept.metadata})
         return DONE
     return tell_prior(api.import_prior(options.source, options.name, file=options.out, progress=show), options.json)

@@ -42,7 +42,7 @@ class Record:
     when : float
         When it was asked for, in seconds since 1970.
     error : str
-        Why it failed, also where it was run again and has its earlier result; empty otherwise.
+        Why it failed; empty otherwise.
     can_resume : bool
         Whether it has a checkpoint to go on from.
     """
@@ -83,7 +83,7 @@ def read_record(folder: Path) -> Record | None:
         name=Path(str(data.get("prior") or data.get("name") or "")).name.removesuffix(".safetensors"),
         state=state,
         when=when,
-        error=str(last.get("message", "")) if last.get("event") == "error" and state in ("failed", "done") else "",
+        error=str(last.get("message", "")) if state == "failed" else "",
         can_resume=state != "done" and (folder / CHECKPOINT_FILE).is_file(),
     )
 

@@ -140,7 +140,7 @@ class Job:
                 f"“{self._command[0]}” could not be started ({error}). Choose another Python in the preferences."
             )
             self._note_end()
-            self._let_go()
+            self._lock.close()
             raise JobError(self.error) from error
         if self._gently and os.name == "posix":
             # It has one thread so far; those that come have its priority. It may have ended already.
@@ -206,7 +206,7 @@ class Job:
         if self.state == "queued":
             self.state = "cancelled"
             self._note_end()
-            self._let_go()
+            self._lock.close()
         if self._process is None or self.finished:
             return
         if self._ender is None:
@@ -225,7 +225,7 @@ class Job:
         """Leave a job that was not started to whoever takes it up from its folder."""
         if self.state == "queued":
             self.state = "cancelled"
-            self._let_go()
+            self._lock.close()
 
     def log_tail(self, lines: int = 15) -> str:
         """Return the last lines of the worker's log."""
@@ -271,18 +271,8 @@ class Job:
         if not self._last_event:
             self._note_end()
         self._outbox.close()
-        self._let_go()
-        _running.discard(self)
-
-    def _let_go(self) -> None:
-        """Leave the folder to others, with the result that it had where it has no new one."""
-        last, result = (self.folder / name for name in (protocol.LAST_RESULT_FILE, "result.json"))
-        with contextlib.suppress(OSError):
-            if self.state == "done":
-                last.unlink(missing_ok=True)
-            elif last.is_file() and not result.is_file():
-                last.replace(result)
         self._lock.close()
+        _running.discard(self)
 
     def _note_end(self) -> None:
         """Say in the folder how a job ended whose worker could not say so itself."""

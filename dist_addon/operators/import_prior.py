@@ -53,9 +53,11 @@ class DIST_OT_import_prior(running.JobOperator, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Copy a file; or start a job, and wait for it in background mode, or where asked to."""
-        if self.filepath.endswith(".safetensors"):
+        file = bpy.path.abspath(self.filepath)
+        # Of a folder, the file browser gives the path, too.
+        if file and not Path(file).is_dir():
             try:
-                kept = api.keep_prior(self.filepath, self.name or None)
+                kept = api.keep_prior(file, self.name or None)
             except RequestError as error:
                 return self.fail(error)
             properties.of(context.scene).prior = kept.name
@@ -63,7 +65,7 @@ class DIST_OT_import_prior(running.JobOperator, bpy.types.Operator):
             return {"FINISHED"}
 
         def begin() -> Job:
-            folder = Path(bpy.path.abspath(self.directory))
+            folder = Path(bpy.path.abspath(self.directory) or file)
             name = self.name or folder.absolute().name
             prior_files.check_free(name)
             return api.start_import(folder, name)

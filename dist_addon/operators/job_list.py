@@ -66,18 +66,10 @@ class DIST_OT_resume_job(ChosenJob, running.JobOperator, bpy.types.Operator):
 
 
 class DIST_OT_rerun_job(ChosenJob, running.JobOperator, bpy.types.Operator):
-    """Run the job again from the beginning, with what was asked for then. Once its new result is there, it replaces the
-    old one in its folder; what was imported stays"""  # noqa: D209, D400
+    """Run the job again from the beginning, as a new one, with what was asked for then; this one stays"""  # noqa: D400
 
     bl_idname = "dist.rerun_job"
     bl_label = "Run Again"
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[Any]:
-        """Ask before a result is replaced."""
-        if job_items.active().state == "done":
-            told = "Its new result will replace the one that it has. Shapes in the scene stay."
-            return context.window_manager.invoke_confirm(self, event, message=told)
-        return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Put the job in line; wait for it in background mode, or where asked to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import bpy
@@ -13,9 +14,9 @@ from ..scene.result import is_result
 from ..window import redraw, viewports
 from ..worker.dist_engine.protocol import RequestError
 
-# What `DIST_OT_look_through` changes of a viewport, and how viewports were before.
-CHANGED = ("shading.show_xray", "shading.xray_alpha", "use_local_camera", "camera", "region_3d.view_perspective")
-before: dict[int, list[Any]] = {}
+# What `DIST_OT_look_through` changes of a viewport. A view through a camera turns the view behind it, too.
+SHADING = ("shading.show_xray", "shading.xray_alpha", "use_local_camera")
+VIEW = ("region_3d.view_perspective", "region_3d.view_rotation")
 
 
 class DIST_OT_show_outlines(bpy.types.Operator):
@@ -30,8 +31,12 @@ class DIST_OT_show_outlines(bpy.types.Operator):
         if not outlines.shown():
             for area in viewports():
                 space: Any = area.spaces.active
-                if was := before.pop(space.as_pointer(), None):
-                    for (owner, name), value in zip(_changed(space), was, strict=True):
+                was = outlines.before.pop(space.as_pointer(), {})
+                # Who has left the camera since has a view of their own.
+                left = space.region_3d.view_perspective != "CAMERA"
+                for path, value in was.items():
+                    if not (left and path in VIEW):
+                        owner, name = _part(space, path)
                         setattr(owner, name, value)
         elif not any(is_result(thing) for thing in context.visible_objects):
             self.report({"INFO"}, "There is nothing to outline yet: press Reconstruct, or Sample Shape")
@@ -70,7 +75,8 @@ class DIST_OT_look_through(bpy.types.Operator):
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        before.setdefault(space.as_pointer(), [getattr(owner, name) for owner, name in _changed(space)])
+        now = {path: copy(getattr(*_part(space, path))) for path in SHADING + VIEW}
+        outlines.before.setdefault(space.as_pointer(), now)
         view, camera = space.region_3d, outlines.camera_of(space, scene)
         # The first press looks through the camera that is the viewport's already, if it is one of them.
         if camera not in cameras:
@@ -88,10 +94,10 @@ class DIST_OT_look_through(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _changed(space: bpy.types.SpaceView3D) -> list[tuple[Any, str]]:
-    """Each of `CHANGED` in a viewport: what has it, and its name."""
-    parts = [path.rpartition(".") for path in CHANGED]
-    return [(space.path_resolve(owner) if owner else space, name) for owner, _, name in parts]
+def _part(space: bpy.types.SpaceView3D, path: str) -> tuple[Any, str]:
+    """Who has a property of a viewport, and its name there."""
+    owner, _, name = path.rpartition(".")
+    return (getattr(space, owner) if owner else space), name
 
 
 def _looks_through(area: bpy.types.Area) -> bool:

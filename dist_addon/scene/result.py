@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -341,8 +342,9 @@ def overlap(scene: bpy.types.Scene, view: str) -> tuple[str, float] | None:
 
 
 def _fitting(name: str) -> str:
-    """As much of a custom property's name as Blender allows."""
-    return name.encode()[:63].decode(errors="ignore")
+    """A custom property's name; of a longer one than Blender allows, the start, and what tells it from others."""
+    data = name.encode()
+    return name if len(data) <= 63 else data[:54].decode(errors="ignore") + f"_{zlib.crc32(data):08x}"
 
 
 def _set_property(thing: bpy.types.ID, name: str, value: Any) -> None:

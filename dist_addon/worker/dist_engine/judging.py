@@ -76,7 +76,8 @@ def residuals(
         if some := {name: float(of_view.median()) for name, of_view in medians if len(of_view)}:
             told[kind] = some
 
-    pick = observations.draw(JUDGED)
+    # Of other kinds than masks, half as many are drawn.
+    pick = observations.draw(2 * JUDGED)
     sample = observations.sample(pick, found.cameras, found.place)
     depths, points = sample.depths, sample.points.at
     tell("depths", found.place.scale * _away(mesh, depths.rays.at(depths.distance)), depths.views)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -34,7 +35,7 @@ STARTS = 6
 START_STEPS = 8
 # A camera before a known shape is also tried turned by so much (radians) about the object: a fit finds back from less.
 TURN, TURN_STEPS, TURN_RAYS = 0.25, 6, 400
-# The best few of them go on for so many steps before one is chosen.
+# The best few of these starts, and of a shape's without masks, go on for so many steps before one is chosen.
 FINALISTS, FINAL_STEPS = 4, 15
 Stage = tuple[float, float, int | None]
 # Share of the rays that each stage uses, and of the steps that it may take, and the level of the pictures' colours.
@@ -42,9 +43,9 @@ STAGES: tuple[Stage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None))
 COLOUR_STAGES: tuple[Stage, ...] = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
 # Where every view has a mask, colours come last: what they say of a shape that is still wrong misleads.
 MASKED_COLOUR_STAGES: tuple[Stage, ...] = (*STAGES, (1.0, 0.2, 0))
-# Where at least so many views have masks, those are left out whose overlap (IoU) is below the median by so much, as so
-# many rays of each tell.
-ENOUGH_VIEWS, FAR_WORSE, DOUBT_RAYS = 5, 0.2, 1000
+# Where at least so many views have masks, those are left out whose overlap (IoU) is below the median by so much. So
+# many rays of each tell, on a grid; a mask that fewer than so many of them meet is too small to be judged.
+ENOUGH_VIEWS, FAR_WORSE, DOUBT_RAYS, FEWEST_INSIDE = 5, 0.2, 1000, 30
 Look = Callable[[Tensor, Similarity], bool]
 SOLVERS = {"lm": levenberg_marquardt.minimise, "adam": adam.minimise}
 
@@ -165,32 +166,43 @@ def _best_start(
     states = start_states(problem, observations, places, count)
     level = -1 if observations.colours_lead else None
     evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]), level)
-    steps = START_STEPS
-    for _ in range(1 if observations.masked.any() else 2):
+    rounds = [START_STEPS] if observations.masked.any() else [START_STEPS, FINAL_STEPS]
+    total, done = len(states) + FINALISTS * (len(rounds) - 1), 0
+    for steps in rounds:
         ends: list[tuple[State, float]] = []
-        for number, start in enumerate(states, 1):
-            end = (start, 0.0)
+        for start in states:
+            end = (start, math.inf)
             for end in levenberg_marquardt.minimise(problem.moved, start, evaluate, steps):
-                reporter.progress("start", number - 1, len(states), end[1], None)
-                best = min([*ends, end], key=lambda end: end[1])[0]
-                going = look(problem.code(best), best.place)
+                reporter.progress("start", done, total, end[1], None)
+                best = min([*ends, end], key=_cost)[0]
+                if not look(problem.code(best), best.place):
+                    return best
             ends.append(end)
-            if not going:
-                return min(ends, key=lambda end: end[1])[0]
-        ends.sort(key=lambda end: end[1])
-        states, steps = [state for state, _ in ends[:FINALISTS]], FINAL_STEPS
+            done += 1
+        states = [state for state, _ in sorted(ends, key=_cost)[:FINALISTS]]
     return states[0]
+
+
+def _cost(end: tuple[State, float]) -> float:
+    """What an end of a search costs; one that is no number, most."""
+    return math.inf if math.isnan(end[1]) else end[1]
 
 
 def _leave_out_wrong(problem: Problem, observations: Observations, state: State) -> None:
     """Leave out views whose masks show something else: where they pull little, they still pull to a wrong side."""
-    masked = observations.masked.nonzero()[:, 0].tolist()
-    if len(masked) < ENOUGH_VIEWS:
+    masked = int(observations.masked.sum())
+    if masked < ENOUGH_VIEWS:
+        return
+    count = DOUBT_RAYS * masked
+    grid = observations.lattice(count)
+    inside = observations.view_of(grid[observations.masks.flatten()[grid]])
+    judged = (torch.bincount(inside, minlength=len(observations.masked)) >= FEWEST_INSIDE).nonzero()[:, 0].tolist()
+    if len(judged) < ENOUGH_VIEWS:
         return
     field = problem.prior.decoder.field(problem.code(state), problem.counter)
-    overlaps = view_iou(field, observations, state, DOUBT_RAYS * len(masked)).tolist()
+    overlaps = view_iou(field, observations, state, count).tolist()
     wrong = torch.zeros_like(observations.masked)
-    wrong[disagreeing({view: overlaps[view] for view in masked}, FAR_WORSE)] = True
+    wrong[disagreeing({view: overlaps[view] for view in judged}, FAR_WORSE)] = True
     observations.leave_out(wrong)
 
 

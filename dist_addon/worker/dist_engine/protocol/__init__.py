@@ -32,7 +32,6 @@ from pathlib import Path
 
 from .events import EVENTS, parse_event, write_event
 from .files import (
-    LAST_RESULT_FILE,
     MAX_PIXELS,
     VERSION,
     RequestError,
@@ -71,7 +70,6 @@ __all__ = [
     "EVENTS",
     "FEWEST",
     "IMPORT",
-    "LAST_RESULT_FILE",
     "LOSSES_FILE",
     "MAX_PIXELS",
     "MESH_FILES",

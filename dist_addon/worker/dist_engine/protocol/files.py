@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 
 VERSION = 1
-# What ``result.json`` is called while its job runs again.
-LAST_RESULT_FILE = "last_result.json"
 MAX_PIXELS = 1 << 30
 # How often, and after how many seconds, a file that cannot be replaced is tried again.
 TRIES, PAUSE = 20, 0.05
