@@ -84,7 +84,8 @@ def residuals(
     seen = observations.seen[pick.points]
     which, views = torch.column_stack([seen, ~seen.any(1)]).nonzero().unbind(1)
     tell("points", found.place.scale * _away(mesh, points)[which], views)
-    tell("normals", *_turned(field, sample.normals))
+    if len(sample.normals.rays):
+        tell("normals", *_turned(field, sample.normals))
     if sample.colours is not None:
         problem = Problem(prior, Unknowns(False, False), len(request.views), field.counter)
         state = problem.start(found.code, found.place, found.cameras)
