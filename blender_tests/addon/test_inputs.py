@@ -90,7 +90,7 @@ def test_points_of_a_mesh_that_is_edited_are_as_they_are_shown(scene, rig):
     bpy.ops.object.mode_set(mode="OBJECT")
 
 
-@pytest.mark.skipif(bpy.app.version < (4, 5), reason="no conversion to point clouds")
+@pytest.mark.skipif(bpy.app.version < (4, 5), reason="Blender 4.2 lets nobody make a point cloud")
 def test_a_point_cloud_is_read_where_it_stands(scene, rig):
     thing = some_points()
     bpy.context.view_layer.objects.active = thing

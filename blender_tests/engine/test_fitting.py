@@ -488,12 +488,6 @@ def test_views_that_are_left_out_may_come_back() -> None:
     assert drawn() == [1, 2]
 
 
-def test_a_wrong_mask_stands_out() -> None:
-    good = {f"camera {n}": 0.95 + 0.003 * (n % 4) for n in range(7)}
-    assert disagreeing(good) == [] and disagreeing({}) == []
-    assert disagreeing(good | {"wrong": 0.6, "poor": 0.93}) == ["wrong"]
-
-
 def test_without_bounds_the_masks_tell_where_the_thing_is(tmp_path: Path) -> None:
     prior = Prior.load(PRIOR)
     views = orbit(6)

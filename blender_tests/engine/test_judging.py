@@ -12,7 +12,7 @@ from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.fit import Fit
 from dist_engine.fitting.observations import Observations, _with_tangents
 from dist_engine.gradients import normals
-from dist_engine.judging import residuals
+from dist_engine.judging import disagreeing, residuals
 from dist_engine.meshing import extract_mesh
 from dist_engine.prior import Prior
 from dist_engine.tracing.march import march
@@ -85,3 +85,9 @@ def test_what_was_not_observed_has_no_residual() -> None:
     field = prior.decoder.field(prior.codes[20], Counter())
     found = Fit(prior.codes[20], place, observations.cameras, 0.0, 1.0, lambda at: at[:, 0])
     assert residuals(field, prior, extract_mesh(field, 64), observations, found, job) == {}
+
+
+def test_a_wrong_mask_stands_out() -> None:
+    good = {f"camera {n}": 0.95 + 0.003 * (n % 4) for n in range(7)}
+    assert disagreeing(good) == [] and disagreeing({}) == []
+    assert disagreeing(good | {"wrong": 0.6, "poor": 0.93}) == ["wrong"]

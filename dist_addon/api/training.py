@@ -271,7 +271,7 @@ def keep_prior(
     found.codes()
     kept = prior_files.keep_prior(path, name, None if file is None else Path(file))
     # It can do without.
-    with contextlib.suppress(OSError, shutil.SameFileError):
+    with contextlib.suppress(OSError):
         shutil.copyfile(found.picture, kept.picture)
     return next((listed for listed in prior_files.priors() if listed.path == kept.path), kept)
 

@@ -336,12 +336,12 @@ def overlap(scene: bpy.types.Scene, view: str) -> tuple[str, float] | None:
     """The newest of a scene's results that was fitted to a view: its name, and the overlap (IoU) there; else None."""
     found = _collection(scene)
     for thing in reversed(found.objects if found else ()):
-        if (iou := thing.get(_fitting(IOU + view))) is not None:
+        if (iou := thing.get(_property_name(IOU + view))) is not None:
             return thing.name, iou
     return None
 
 
-def _fitting(name: str) -> str:
+def _property_name(name: str) -> str:
     """A custom property's name; of a longer one than Blender allows, the start, and what tells it from others."""
     data = name.encode()
     return name if len(data) <= 63 else data[:54].decode(errors="ignore") + f"_{zlib.crc32(data):08x}"
@@ -349,7 +349,7 @@ def _fitting(name: str) -> str:
 
 def _set_property(thing: bpy.types.ID, name: str, value: Any) -> None:
     """Keep numbers, texts and lists of them; a dictionary becomes one property an entry."""
-    name = _fitting(name)
+    name = _property_name(name)
     if isinstance(value, dict):
         for key, entry in value.items():
             _set_property(thing, f"{name}_{key}", entry)
