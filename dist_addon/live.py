@@ -19,7 +19,7 @@ import numpy as np
 from . import api, preferences
 from .api import common
 from .jobs import Job
-from .jobs.job import WORKER_FOLDER
+from .jobs.program import WORKER_FOLDER
 from .prior_files import Prior
 from .scene import result as scene_result
 from .window import in_background, redraw

@@ -11,7 +11,18 @@ from typing import Any
 import bpy
 
 from . import storage
-from .jobs import Job, JobError, Plan, Progress, WorkerPython, check_python, find_python, installed, start_install
+from .jobs import (
+    Job,
+    JobError,
+    Plan,
+    Progress,
+    WorkerPython,
+    check_python,
+    end_spare,
+    find_python,
+    installed,
+    start_install,
+)
 from .window import in_background, redraw_preferences
 
 # Seconds between two looks at a test or an installation.
@@ -82,6 +93,8 @@ def begin_install(plan: Plan) -> Job:
         It could not be started.
     """
     global job, progress
+    # On Windows, nobody could replace the files that it has open.
+    end_spare()
     job, progress = start_install(folder(), plan.request()), Progress()
     say("")
     _watch()

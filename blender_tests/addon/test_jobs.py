@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,8 @@ import signal
 import stat
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,11 @@ from blender_tests.addon.stage import is_alive, run_blender, wait_until
 from dist_addon.jobs import (
     Job,
     JobError,
+    Program,
     Progress,
+    cancel_all,
     check_python,
+    end_spare,
     find_python,
     list_records,
     new_folder,
@@ -38,7 +44,7 @@ def make_folder(tmp_path: Path, mode: str) -> Path:
 
 
 def make_job(tmp_path: Path, mode: str, python: str, worker: Path) -> Job:
-    return Job(make_folder(tmp_path, mode), python, worker)
+    return Job(make_folder(tmp_path, mode), Program(python, worker))
 
 
 def run(tmp_path: Path, python: str, worker: Path, mode: str) -> Job:
@@ -209,13 +215,83 @@ def test_polling_never_waits(tmp_path, python, worker):
 
 @pytest.mark.parametrize("gently", [True, False])
 def test_a_gentle_worker_comes_after_blender(tmp_path, python, worker, gently):
-    job = Job(make_folder(tmp_path, "wait"), python, worker, gently=gently)
+    job = Job(make_folder(tmp_path, "wait"), Program(python, worker, gently=gently))
     job.start()
     own = os.getpriority(os.PRIO_PROCESS, 0)
     assert os.getpriority(os.PRIO_PROCESS, job.pid) == (max(own, 10) if gently else own)
     # In Blender's session, where priorities count, but out of reach of its terminal's Ctrl+C.
     assert os.getsid(job.pid) == os.getsid(0) and os.getpgid(job.pid) != os.getpgid(0)
     job.cancel(wait=True)
+
+
+# A worker that does nothing, but says which process did it, and whether it waited for the job.
+SPARE = """
+import json, os, sys
+from pathlib import Path
+waited = len(sys.argv) == 1
+folder = Path(json.loads(sys.stdin.readline()) if waited else sys.argv[1])
+(folder / "who.json").write_text(json.dumps([os.getpid(), waited]))
+print(json.dumps({"v": 1, "event": "done"}), flush=True)
+"""
+
+
+@pytest.fixture
+def spare(tmp_path, python, worker) -> Iterator[Program]:
+    (worker / "__main__.py").write_text(SPARE)
+    yield Program(python, worker)
+    end_spare()
+
+
+def waiting(program: Program) -> list[int]:
+    """The processes of a program's worker."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(program.worker_folder) in path.read_text(errors="replace").split("\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def who(folder: Path, program: Program) -> list:
+    """Which process did a job, and whether it had waited for one."""
+    folder.mkdir()
+    job = Job(folder, program)
+    job.start()
+    job.wait()
+    assert job.state == "done"
+    pid, waited = json.loads((folder / "who.json").read_text())
+    assert pid == job.pid
+    return [pid, waited]
+
+
+def test_a_spare_worker_does_the_next_job(tmp_path, spare):
+    spare.spare()
+    first = waiting(spare)
+    spare.spare()
+    assert waiting(spare) == first
+    assert who(tmp_path / "ö 1", spare) == [*first, True]
+    assert who(tmp_path / "2", spare)[1] is False
+
+
+def test_a_spare_worker_is_only_for_its_own_program(tmp_path, spare):
+    spare.spare()
+    (first,) = waiting(spare)
+    other = replace(spare, gently=True)
+    assert who(tmp_path / "1", other)[1] is False
+    other.spare()
+    assert not is_alive(first)
+    assert who(tmp_path / "2", other)[1] is True
+
+
+def test_a_spare_worker_that_ended_is_not_waited_for(tmp_path, spare):
+    spare.spare()
+    (first,) = waiting(spare)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: not is_alive(first), 3)
+    assert who(tmp_path / "1", spare)[1] is False
+    spare.spare()
+    cancel_all()
+    assert not waiting(spare)
 
 
 def test_an_exception_while_waiting_cancels(tmp_path, python, worker):
@@ -233,9 +309,9 @@ def test_an_exception_while_waiting_cancels(tmp_path, python, worker):
 CHILD = """
 import sys, time, bpy, dist_addon
 from pathlib import Path
-from dist_addon.jobs import Job
+from dist_addon.jobs import Job, Program
 dist_addon.register()
-job = Job(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+job = Job(Path(sys.argv[1]), Program(sys.argv[2], Path(sys.argv[3])))
 job.start()
 while not (job.folder / "ready.txt").exists():
     time.sleep(0.02)
@@ -436,10 +512,10 @@ def test_what_is_no_job_is_not_listed(tmp_path):
 
 def test_a_job_that_somebody_cares_for_is_active(tmp_path, python, worker):
     folder = ask(make_folder(tmp_path, "wait"))
-    job = Job(folder, python, worker)
+    job = Job(folder, Program(python, worker))
     assert read_record(folder).state == "queued"
     with pytest.raises(JobError, match="waits or runs"):
-        Job(folder, python, worker)
+        Job(folder, Program(python, worker))
     job.start()
     wait_until((folder / "ready.txt").exists, 20)
     assert job.poll() and read_record(folder).state == "running"
@@ -447,15 +523,15 @@ def test_a_job_that_somebody_cares_for_is_active(tmp_path, python, worker):
     assert read_record(folder).state == "cancelled"
     # One that never began was cancelled all the same.
     (folder / "events.jsonl").unlink()
-    Job(folder, python, worker).cancel()
+    Job(folder, Program(python, worker)).cancel()
     assert read_record(folder).state == "cancelled"
 
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from dist_addon.jobs import Job
-job = Job(Path(sys.argv[1]), "python")
+from dist_addon.jobs import Job, Program
+job = Job(Path(sys.argv[1]), Program("python"))
 (job.folder / "ready.txt").touch()
 time.sleep(60)
 """
@@ -468,7 +544,7 @@ def test_a_crash_interrupts(tmp_path):
         wait_until((folder / "ready.txt").exists, 30)
         assert read_record(folder).state == "queued"
         with pytest.raises(JobError, match="waits or runs"):
-            Job(folder, "python")
+            Job(folder, Program("python"))
     finally:
         other.kill()
         other.communicate()
@@ -482,7 +558,7 @@ def test_only_own_folders_are_removed(tmp_path):
     with pytest.raises(RequestError, match="holds no job"):
         remove(tmp_path)
     folder = ask(tmp_path / "dist_20260101_000000_abcd1234")
-    job = Job(folder, "python")
+    job = Job(folder, Program("python"))
     with pytest.raises(RequestError, match="cancel it first"):
         remove(folder)
     job.cancel()

@@ -14,7 +14,7 @@ import pytest
 from blender_tests.addon.stage import is_alive, wait_until
 from dist_addon import api, job_items, jobs, prior_files
 from dist_addon.api import common
-from dist_addon.jobs import Job, Queue, Run, read_record
+from dist_addon.jobs import Job, Program, Queue, Run, read_record
 from dist_addon.operators import running
 
 
@@ -22,7 +22,7 @@ def make_run(folder: Path, mode: str, python: str, worker: Path) -> Run:
     folder.mkdir()
     (folder / "mode.txt").write_text(mode)
     (folder / "request.json").write_text(json.dumps({"version": 1, "task": "reconstruct"}))
-    return Run(Job(folder, python, worker), "reconstruct")
+    return Run(Job(folder, Program(python, worker)), "reconstruct")
 
 
 def test_one_runs_after_the_other(tmp_path, python, worker):

@@ -94,8 +94,8 @@ def start() -> Iterator[object]:
     """Start workers, and leave none behind."""
     started: list[subprocess.Popen[str]] = []
 
-    def run(folder: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-I", "-u", str(WORKER), str(folder)]
+    def run(*folder: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-I", "-u", str(WORKER), *map(str, folder)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(command, text=True, **pipes)
         started.append(process)
@@ -279,6 +279,36 @@ def test_the_worker_is_gone_within_three_seconds(job: Path, start, how: str) -> 
     assert process.wait(10) == 1
     assert time.monotonic() - began < 3
     assert not (job / "result.json").exists()
+
+
+def test_a_spare_worker_waits_for_its_job(job: Path, start) -> None:
+    loaded = Request.load(job)
+    request(loaded.masks, loaded.views, iterations=2).save(job)
+    process = start()
+    process.stdin.write(json.dumps(str(job)) + "\n")
+    process.stdin.flush()
+    events = [json.loads(line)["event"] for line in process.stdout]
+    assert process.wait(10) == 0 and events[-1] == "done"
+    assert len(Result.load(job).vertices) > 100
+    # The job's own log is written, and not where the worker wrote before.
+    assert (job / "log.txt").exists() and process.stderr.read() == ""
+
+
+def test_a_spare_worker_ends_with_who_started_it(start) -> None:
+    process = start()
+    time.sleep(1.0)
+    process.stdin.close()
+    assert process.wait(3) != 0
+
+
+def test_a_spare_workers_job_fails_in_its_own_log(job: Path, start) -> None:
+    (job / PRIOR_FILE).unlink()
+    process = start()
+    process.stdin.write(json.dumps(str(job)) + "\n")
+    process.stdin.flush()
+    events = [json.loads(line) for line in process.stdout]
+    assert process.wait(10) == 2 and "it is missing" in events[-1]["message"]
+    assert "Traceback" in (job / "log.txt").read_text()
 
 
 def test_a_missing_prior_is_an_error_with_its_name(job: Path, start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -14,8 +15,9 @@ from typing import Any, Protocol
 import bpy
 
 from .. import preferences, storage, worker_python
-from ..jobs import Job, JobError, Progress, new_folder
+from ..jobs import Job, JobError, Program, Progress, new_folder
 from ..jobs.environment import clean_environment
+from ..jobs.program import WORKER_FOLDER
 from ..prior_files import Prior
 from ..window import in_background
 from ..worker.dist_engine.protocol import CHECKPOINT_FILE, PRIOR_FILE, RequestError, read_task
@@ -68,12 +70,11 @@ def launch(
     folder: str | os.PathLike[str] | None, worker_folder: Path, resumes: bool, write: Callable[[Path], None]
 ) -> Job:
     """Start a worker in a folder, once `write` has put a request there; else as `start`."""
-    python = worker_python.find(preferences.python())
+    program = _program(worker_folder)
     target = new_job_folder() if folder is None else Path(folder)
-    program = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
     try:
         target.mkdir(parents=True, exist_ok=True)
-        job = Job(target, python.path, worker_folder, clean_environment(program_folder=program), not in_background())
+        job = Job(target, program)
         try:
             # A folder that is used again must not show the last run's result.
             for name in ("result.json", "events.jsonl", "log.txt", *(() if resumes else (CHECKPOINT_FILE,))):
@@ -87,6 +88,20 @@ def launch(
     if not _waits.get():
         job.start()
     return job
+
+
+def prepare() -> None:
+    """Beside a window, have a worker load PyTorch for the job that is likely to come next."""
+    if not in_background():
+        # Who starts a job is told what is wrong.
+        with contextlib.suppress(JobError):
+            _program(WORKER_FOLDER).spare()
+
+
+def _program(worker_folder: Path) -> Program:
+    blender = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
+    python = worker_python.find(preferences.python()).path
+    return Program(python, worker_folder, clean_environment(program_folder=blender), not in_background())
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import jobs as job_folders
 from ..jobs import Job, Record
-from ..jobs.job import WORKER_FOLDER
+from ..jobs.program import WORKER_FOLDER
 from ..worker.dist_engine.protocol import (
     IMPORT,
     PRIOR_FILE,

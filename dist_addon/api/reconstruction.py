@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import preferences
 from ..jobs import Job, Progress
-from ..jobs.job import WORKER_FOLDER
+from ..jobs.program import WORKER_FOLDER
 from ..prior_files import find_prior
 from ..scene import bounds as scene_bounds
 from ..scene import cameras as scene_cameras

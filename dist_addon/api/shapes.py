@@ -13,7 +13,7 @@ from mathutils import Matrix as BlenderMatrix
 
 from .. import preferences
 from ..jobs import Job, Progress
-from ..jobs.job import WORKER_FOLDER
+from ..jobs.program import WORKER_FOLDER
 from ..prior_files import Prior, find_prior
 from ..scene import axes as scene_axes
 from ..scene import placement as scene_placement

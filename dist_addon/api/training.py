@@ -14,7 +14,7 @@ import bpy
 
 from .. import preferences, prior_files
 from ..jobs import Job, Progress
-from ..jobs.job import WORKER_FOLDER
+from ..jobs.program import WORKER_FOLDER
 from ..prior_files import Prior
 from ..scene import meshes as scene_meshes
 from ..scene import training as scene_training

@@ -3,6 +3,7 @@
 from .folders import Record, list_records, new_folder, read_record, remove
 from .installer import Plan, installed, make_plan, start_install
 from .job import Job, JobError, any_running, cancel_all
+from .program import Program, end_spare
 from .progress import Progress
 from .python_finder import WorkerPython, check_python, find_python
 from .queue import Queue, Run
@@ -11,6 +12,7 @@ __all__ = [
     "Job",
     "JobError",
     "Plan",
+    "Program",
     "Progress",
     "Queue",
     "Record",
@@ -19,6 +21,7 @@ __all__ = [
     "any_running",
     "cancel_all",
     "check_python",
+    "end_spare",
     "find_python",
     "installed",
     "list_records",

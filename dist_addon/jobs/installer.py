@@ -15,6 +15,7 @@ from typing import Any
 
 from .environment import NO_WINDOW
 from .job import Job, JobError
+from .program import Program
 from .python_finder import PACKAGES
 
 INSTALLER = Path(__file__).resolve().parent.parent / "installer"
@@ -134,7 +135,7 @@ def start_install(folder: Path, request: dict[str, Any]) -> Job:
         raise JobError("There is no Python to begin with: install Python 3.10 or newer, and try again.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        job = Job(folder, runner, INSTALLER, gently=True)
+        job = Job(folder, Program(runner, INSTALLER, gently=True))
         try:
             for name in ("events.jsonl", "log.txt"):
                 (folder / name).unlink(missing_ok=True)

@@ -13,22 +13,18 @@ import subprocess
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
 from ..worker.dist_engine import protocol
-from .environment import NO_WINDOW, clean_environment
 from .lock import lock
+from .program import Program, end_spare
 
-WORKER_FOLDER = Path(__file__).resolve().parent.parent / "worker"
 # Seconds that a worker gets to obey "cancel", and then to obey termination, before it is killed.
 CANCEL_GRACE = 2.2
 TERMINATE_GRACE = 0.3
-# Of a worker that comes after Blender: POSIX's priority, from 0 to 19 the last, and Windows's.
-NICENESS = 10
-BELOW_NORMAL: int = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
 # A line longer than this is no event: read it in pieces rather than hold it all.
 LONGEST_LINE = 1 << 20
 
@@ -48,14 +44,7 @@ class Job:
     ----------
     folder : Path
         Holds the request; the worker writes the result there. Nobody else works on it until the job has finished.
-    python : str
-        The interpreter.
-    worker_folder : Path
-        A folder with ``__main__.py``.
-    environment : mapping, optional
-        The worker's environment; a cleaned copy of this process's own by default.
-    gently : bool
-        Whether others come first where the processor is short: Blender has a window to draw.
+    program : Program
 
     Attributes
     ----------
@@ -71,19 +60,10 @@ class Job:
         The folder cannot be written.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        python: str,
-        worker_folder: Path = WORKER_FOLDER,
-        environment: Mapping[str, str] | None = None,
-        gently: bool = False,
-    ) -> None:
+    def __init__(self, folder: Path, program: Program) -> None:
         self.folder = Path(folder).resolve()
         self.state = "queued"
-        self._command = [python, "-I", "-u", str(worker_folder), str(self.folder)]
-        self._environment = environment
-        self._gently = gently
+        self._program = program
         self.error = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -121,31 +101,15 @@ class Job:
         try:
             # Tells others that it waits no more.
             (self.folder / "events.jsonl").touch()
-            with (self.folder / "log.txt").open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    cwd=self.folder,
-                    env=clean_environment() if self._environment is None else dict(self._environment),
-                    creationflags=NO_WINDOW | (BELOW_NORMAL if self._gently else 0),
-                    # Ctrl+C in Blender's terminal reaches Blender alone, which then cancels. No session of its own:
-                    # Linux shares the processor among sessions whatever their priorities.
-                    process_group=0 if os.name == "posix" else None,
-                )
+            self._process = self._program.start(self.folder)
         except (OSError, ValueError) as error:
             self.state = "failed"
             self.error = (
-                f"“{self._command[0]}” could not be started ({error}). Choose another Python in the preferences."
+                f"“{self._program.python}” could not be started ({error}). Choose another Python in the preferences."
             )
             self._note_end()
             self._lock.close()
             raise JobError(self.error) from error
-        if self._gently and os.name == "posix":
-            # It has one thread so far; those that come have its priority. It may have ended already.
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
         self.state = "running"
         _running.add(self)
         threading.Thread(target=self._read, args=(self._process,), name="DIST events", daemon=True).start()
@@ -334,7 +298,8 @@ def any_running() -> bool:
 
 
 def cancel_all() -> None:
-    """Cancel every running job of this process and wait until the workers are gone."""
+    """Cancel every running job of this process and wait until the workers are gone, the spare one, too."""
+    end_spare()
     jobs = list(_running)
     for job in jobs:
         job.cancel()

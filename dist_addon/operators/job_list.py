@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from .. import api, job_items
+from ..window import in_background
 from ..worker.dist_engine.protocol import RequestError, read_json
 from . import running
 
@@ -118,7 +119,7 @@ class DIST_OT_open_job(ChosenJob, bpy.types.Operator):
 
 
 class DIST_OT_show_log(ChosenJob, bpy.types.Operator):
-    """Put the job's report and its log into the text “DIST Job”, and show it in an open Text Editor"""  # noqa: D400
+    """Show the job's report and its log, in an open Text Editor or else in a window of their own"""  # noqa: D400
 
     bl_idname = "dist.show_log"
     bl_label = "Show Report and Log"
@@ -134,10 +135,15 @@ class DIST_OT_show_log(ChosenJob, bpy.types.Operator):
         text = bpy.data.texts.get((TEXT, None)) or bpy.data.texts.new(TEXT)
         text.from_string(describe(item))
         areas = [area for window in context.window_manager.windows for area in window.screen.areas]
-        editors: list[Any] = [area.spaces.active for area in areas if area.type == "TEXT_EDITOR"]
+        editors = [area for area in areas if area.type == "TEXT_EDITOR"]
+        if not editors and not in_background():
+            bpy.ops.wm.window_new()
+            editors = context.window_manager.windows[-1].screen.areas[:1]
+            editors[0].type = "TEXT_EDITOR"
         if editors:
-            editors[0].text, editors[0].top = text, 0
-        self.report({"INFO"}, f"The report and the log are in the text “{TEXT}”, in the Text Editor")
+            space: Any = editors[0].spaces.active
+            space.text, space.top = text, 0
+        self.report({"INFO"}, f"The report and the log are in the text “{TEXT}”")
         return {"FINISHED"}
 
 

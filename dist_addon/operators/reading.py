@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from ..api.common import prepare
 from ..steps import Steps, finish
 from ..window import in_background, redraw
 from ..worker.dist_engine.protocol import RequestError
@@ -46,6 +47,8 @@ class ReadingOperator:
         """Begin to read, where there is a window."""
         if in_background():
             return self.execute(context)
+        # A reconstruction comes of it, or comes next.
+        prepare()
         try:
             self.steps, self.count = self.reading(context), 0
         except RequestError as error:

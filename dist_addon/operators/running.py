@@ -25,6 +25,7 @@ from ..scene.renderings import IMAGES
 from ..window import in_background, redraw
 from ..worker.dist_engine.protocol import (
     IMPORT,
+    RECONSTRUCT,
     RENDER,
     TRAIN,
     PriorResult,
@@ -240,6 +241,9 @@ def _finish(run: Run) -> None:
         print(f"DIST: {run.job.error}\n{run.job.log_tail()}")
     else:
         scene = _scene(run)
+        if run.task == RECONSTRUCT and not queue.runs:
+            # With other settings, more often than not.
+            common.prepare()
         if scene is None:
             if run.task not in (TRAIN, IMPORT):
                 say(

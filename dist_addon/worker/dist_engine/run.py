@@ -1,5 +1,7 @@
 """The worker process: read a request, do its task, write a result, and say how it goes.
 
+Started without a job's folder, it loads PyTorch and waits for the folder as a line of JSON on standard input.
+
 Only events go to standard output; everything else that is printed goes to the log (standard error). A line ``cancel``
 on standard input, or its end (Blender is gone), ends the process within seconds; ``pause`` and ``resume`` hold it up at
 the next step; ``finish`` has a fit or a training make its result of what it has; ``watch`` asks for previews. Other
@@ -8,6 +10,7 @@ lines are for a task that stays and takes orders.
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import sys
@@ -126,7 +129,10 @@ class Reporter:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the job in the folder that `arguments` names; 0 when done, 1 when cancelled, 2 after an error."""
+    """Run the job in the folder that `arguments` or, later, standard input names.
+
+    Returns 0 when done, or when no folder came for long, 1 when cancelled, and 2 after an error.
+    """
     # Libraries that print must not be taken for events: the pipe gets a descriptor of its own.
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -136,12 +142,20 @@ def main(arguments: list[str]) -> int:
     with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), sys.stdin.fileno())
     threading.Thread(target=reporter.listen, args=(orders,), daemon=True).start()
-    if len(arguments) != 1:
+    if len(arguments) > 1:
         reporter.event("error", message="The worker takes one argument: the job's folder.")
         return 2
     try:
-        reporter.event("status", message="Loading PyTorch")
-        folder = Path(arguments[0])
+        if arguments:
+            reporter.event("status", message="Loading PyTorch")
+            folder = Path(arguments[0])
+        else:
+            load_task(protocol.RECONSTRUCT)
+            line = reporter.take_order(protocol.SPARE_SECONDS)
+            if line is None:
+                return 0
+            folder = Path(json.loads(line))
+            _move_into(folder)
         load_task(protocol.read_task(folder))(folder, reporter)
     except Cancelled:
         reporter.event("cancelled")
@@ -152,6 +166,14 @@ def main(arguments: list[str]) -> int:
         return 2
     reporter.event("done")
     return 0
+
+
+def _move_into(folder: Path) -> None:
+    """Work in a job's folder, and write its log: as who is started for it does from the beginning."""
+    os.chdir(folder)
+    with (folder / "log.txt").open("ab") as log:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(log.fileno(), stream.fileno())
 
 
 def load_task(task: str) -> Callable[[Path, Reporter], None]:

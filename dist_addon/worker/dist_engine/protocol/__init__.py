@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .events import EVENTS, parse_event, write_event
+from .events import EVENTS, SPARE_SECONDS, parse_event, write_event
 from .files import (
     MAX_PIXELS,
     VERSION,
@@ -80,6 +80,7 @@ __all__ = [
     "RENDER",
     "SHAPE",
     "SIZES",
+    "SPARE_SECONDS",
     "TRAIN",
     "VERSION",
     "Bounds",

@@ -7,6 +7,8 @@ from typing import Any, TextIO
 
 from .files import VERSION, RequestError
 
+# A worker that was started without a job waits so long for one.
+SPARE_SECONDS = 600.0
 EVENTS: dict[str, frozenset[str]] = {
     "status": frozenset({"message"}),
     "progress": frozenset({"stage", "step", "steps", "loss", "seconds_left"}),

@@ -1,0 +1,119 @@
+"""Start a worker's process; and one to spare, which loads PyTorch and waits, so that the next job need not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from ..worker.dist_engine.protocol import SPARE_SECONDS
+from .environment import NO_WINDOW, clean_environment
+
+WORKER_FOLDER = Path(__file__).resolve().parent.parent / "worker"
+# Of a worker that comes after Blender: POSIX's priority, from 0 to 19 the last, and Windows's.
+NICENESS = 10
+BELOW_NORMAL: int = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
+# A spare one that is about to end by itself is left alone.
+FRESH = SPARE_SECONDS - 30
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs as a worker.
+
+    Attributes
+    ----------
+    python : str
+        The interpreter.
+    worker_folder : Path
+        A folder with ``__main__.py``.
+    environment : mapping
+        By default a cleaned copy of this process's own.
+    gently : bool
+        Whether others come first where the processor is short: Blender has a window to draw.
+    """
+
+    python: str
+    worker_folder: Path = WORKER_FOLDER
+    environment: Mapping[str, str] = field(default_factory=clean_environment)
+    gently: bool = False
+
+    def start(self, folder: Path) -> subprocess.Popen[bytes]:
+        """Start a worker on a job's folder: the spare one, where it is of this program.
+
+        Raises
+        ------
+        OSError, ValueError
+            The interpreter could not be started, or the log not be written.
+        """
+        if (process := _hand_out(self)) is not None:
+            with contextlib.suppress(OSError):
+                stdin: Any = process.stdin
+                stdin.write(json.dumps(str(folder)).encode() + b"\n")
+                stdin.flush()
+                return process
+        with (folder / "log.txt").open("ab") as log:
+            return self._run([str(folder)], folder, log)
+
+    def spare(self) -> None:
+        """Have one load PyTorch and wait, unless it does already; it ends with this process, or after a while."""
+        global _spare
+        if _spare is None or not _is_good(_spare, self):
+            end_spare()
+            # Who starts a job is told.
+            with contextlib.suppress(OSError, ValueError):
+                _spare = self, self._run([], None, subprocess.DEVNULL), time.monotonic()
+
+    def _run(self, arguments: list[str], folder: Path | None, log: int | IO[bytes]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [self.python, "-I", "-u", str(self.worker_folder), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=folder,
+            env=dict(self.environment),
+            creationflags=NO_WINDOW | (BELOW_NORMAL if self.gently else 0),
+            # Ctrl+C in Blender's terminal reaches Blender alone, which then cancels. No session of its own: Linux
+            # shares the processor among sessions whatever their priorities.
+            process_group=0 if os.name == "posix" else None,
+        )
+        if self.gently and os.name == "posix":
+            # It has one thread so far; those that come have its priority. It may have ended already.
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        return process
+
+
+# What it runs, and since when.
+_spare: tuple[Program, subprocess.Popen[bytes], float] | None = None
+
+
+def end_spare() -> None:
+    """End the worker that waits, if there is one."""
+    global _spare
+    if _spare is not None:
+        _, process, _ = _spare
+        _spare = None
+        with process:
+            process.kill()
+
+
+def _hand_out(program: Program) -> subprocess.Popen[bytes] | None:
+    """The spare worker, where it is of a program; it is spare no more."""
+    global _spare
+    if _spare is None or not _is_good(_spare, program):
+        return None
+    _, process, _ = _spare
+    _spare = None
+    return process
+
+
+def _is_good(spare: tuple[Program, subprocess.Popen[bytes], float], program: Program) -> bool:
+    own, process, since = spare
+    return own == program and process.poll() is None and time.monotonic() - since < FRESH
