@@ -15,6 +15,7 @@ from mathutils import Vector
 from blender_tests.addon.stage import add_camera, make_picture, write_picture
 from dist_addon import api, properties
 from dist_addon.cli import reconstruct as command
+from dist_addon.scene import masks as scene_masks
 from dist_addon.scene.images import Picture
 from dist_addon.worker.dist_engine.protocol import RequestError
 
@@ -92,6 +93,20 @@ def test_a_plain_background_of_any_colour_is_left_out(scene, rig, tmp_path, insi
         api.gather(rig, box(), pictures=tmp_path, masks=api.Background(0.9))
     with pytest.raises(RequestError, match="tolerance is 0"):
         api.gather(rig, box(), pictures=tmp_path, masks=api.Background(0))
+
+
+def test_all_pictures_with_a_problem_are_told_at_once(scene, rig, tmp_path, monkeypatch):
+    for number in (0, 1, 2):
+        write_picture(tmp_path / f"Cam{number}.png", coloured(block(10 * number)))
+    write_picture(tmp_path / "Cam1.png", np.ones((4, 4, 4)))
+    inputs = {"pictures": tmp_path, "masks": api.Background(0.9)}
+    with pytest.raises(RequestError) as caught:
+        api.gather(rig, box(), **inputs)
+    told = str(caught.value).splitlines()
+    assert ["empty mask" in line for line in told] == [True, False, True] and "is 4 x 4" in told[1]
+    monkeypatch.setattr(scene_masks, "MOST_PROBLEMS", 1)
+    with pytest.raises(RequestError, match=r"“Cam0.png”.*\nOther pictures with a problem: 2. Check Views lists them"):
+        api.gather(rig, box(), **inputs)
 
 
 def test_a_busy_background_is_refused(scene, rig, tmp_path):

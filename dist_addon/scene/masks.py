@@ -19,6 +19,8 @@ KEY_OUT = (
 )
 # Pixels of all masks, and of all pictures whose colours are compared.
 MOST_PIXELS, MOST_COLOURED = 2_000_000_000, 500_000_000
+# So many pictures' problems are told at once.
+MOST_PROBLEMS = 3
 
 
 @dataclass(frozen=True)
@@ -112,22 +114,32 @@ def read_masks(
     Raises
     ------
     RequestError
-        A picture cannot be read, tells no mask, shows nothing, or differs in size.
+        Pictures cannot be read, tell no mask, show nothing, or differ in size: some of them are named.
     """
     made = np.empty((len(shots), height, width), np.uint8)
+    problems = []
+    if isinstance(masks, Background) and not 0 < masks.tolerance < 1:
+        raise RequestError(f"The background's tolerance is {masks.tolerance}: give a number between 0 and 1.")
     for number, (mask, shot) in enumerate(zip(made, shots, strict=True)):
-        pixels = _read(shot, shots[0], width, height)
-        yield
-        if colours is not None:
-            colours[number] = _to_bytes(pixels)[..., :3]
-        if masks is None and may_lack and pixels[..., 3].min() >= 1:
-            mask[:] = 0
-            continue
-        if isinstance(masks, Background):
-            mask[:] = _differing(pixels, masks.tolerance, shot.who)
-        else:
-            mask[:] = _covered(pixels, shot.who, is_mask=masks is not None)
-        refuse_empty(mask, shot.who)
+        try:
+            pixels = _read(shot, shots[0], width, height)
+            yield
+            if colours is not None:
+                colours[number] = _to_bytes(pixels)[..., :3]
+            if masks is None and may_lack and pixels[..., 3].min() >= 1:
+                mask[:] = 0
+                continue
+            if isinstance(masks, Background):
+                mask[:] = _differing(pixels, masks.tolerance, shot.who)
+            else:
+                mask[:] = _covered(pixels, shot.who, is_mask=masks is not None)
+            refuse_empty(mask, shot.who)
+        except RequestError as error:
+            problems.append(str(error))
+    if problems:
+        more = len(problems) - MOST_PROBLEMS
+        rest = [f"Other pictures with a problem: {more}. Check Views lists them all."] if more > 0 else []
+        raise RequestError("\n".join(problems[:MOST_PROBLEMS] + rest))
     return made, made.any(axis=(1, 2))
 
 
@@ -185,8 +197,6 @@ def _covered(pixels: np.ndarray, who: str, is_mask: bool) -> np.ndarray:
 
 def _differing(pixels: np.ndarray, tolerance: float, who: str) -> np.ndarray:
     """255 where a picture (H, W, 4) differs from the colour of its border."""
-    if not 0 < tolerance < 1:
-        raise RequestError(f"The background's tolerance is {tolerance}: give a number between 0 and 1.")
     colours = pixels[..., :3]
     border = np.concatenate([colours[0], colours[-1], colours[1:-1, 0], colours[1:-1, -1]])
     usual = np.median(border, axis=0)
