@@ -11,6 +11,8 @@ from bpy.app.handlers import persistent
 from .scene.result import CODE, is_result
 
 COLOUR, WIDTH = (1.0, 0.35, 0.0, 1.0), 2.0
+# How much of the room beside the sidebar and the toolbar a camera's picture takes.
+FILLED = 0.94
 
 # How viewports were before one looked through the cameras: properties by their path, by the viewport.
 before: dict[int, dict[str, Any]] = {}
@@ -27,6 +29,40 @@ def shown() -> bool:
 def camera_of(space: bpy.types.SpaceView3D, scene: bpy.types.Scene) -> bpy.types.Object | None:
     """The camera that a viewport looks through, or would: its own, or else the scene's."""
     return space.camera if space.use_local_camera else scene.camera
+
+
+def framed(area: bpy.types.Area, scene: bpy.types.Scene, camera: bpy.types.Object) -> tuple[float, list[float]]:
+    """The zoom and the offset of a camera view that show its picture beside what lies over the viewport.
+
+    Source: Blender's BKE_camera_params_from_view3d and BKE_camera_params_compute_viewplane.
+    """
+    regions: dict[str, Any] = {region.type: region for region in area.regions}
+    view = regions["WINDOW"]
+    left, right, top = view.x, view.x + view.width, view.y + view.height
+    for kind in ("UI", "TOOLS", "HEADER", "TOOL_HEADER"):
+        over = regions.get(kind)
+        # A hidden one is one pixel wide.
+        if over is None or min(over.width, over.height) <= 1 or over.x >= right or over.y >= top:
+            continue
+        if kind == "UI":
+            right = over.x
+        elif kind == "TOOLS":
+            left = max(left, over.x + over.width)
+        else:
+            top = min(top, over.y)
+    render: Any = scene.render
+    wide, high = (
+        render.resolution_x * render.pixel_aspect_x,
+        render.resolution_y * render.pixel_aspect_y,
+    )
+    data: Any = camera.data
+    # At a zoom factor of 1, this many pixels of the viewport are one of the picture's.
+    scale = {"HORIZONTAL": view.width / wide, "VERTICAL": view.height / high}.get(
+        data.sensor_fit, max(view.width, view.height) / max(wide, high)
+    )
+    factor = FILLED * max(min((right - left) / wide, (top - view.y) / high), 1e-3) / scale
+    across, up = view.x + view.width / 2 - (left + right) / 2, (view.height - (top - view.y)) / 2
+    return (2 * factor**0.5 - 2**0.5) * 50, [across / (2 * view.width * factor), up / (2 * view.height * factor)]
 
 
 def show(wanted: bool) -> None:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import bpy
+from bpy_extras.view3d_utils import location_3d_to_region_2d
 
 FOLDER = Path(sys.argv[sys.argv.index("--") + 1])
 TICK, INTERVAL = 0.02, 0.2
@@ -102,6 +103,7 @@ def tell():
         "objects": {thing.name: about(thing) for thing in window.scene.objects},
         "prior": window.scene.dist.prior,
         "job": window.scene.dist.last_job,
+        "picture": picture(area),
     }
     with (FOLDER / "ticks.txt").open("a") as stream:
         stream.writelines(ticks)
@@ -112,6 +114,18 @@ def tell():
     part = FOLDER / "state.part"
     part.write_text(json.dumps(state))
     part.replace(FOLDER / "state.json")
+
+
+def picture(area):
+    """The corners of what the viewport's camera sees, from the window's top left; none in other views."""
+    space = area.spaces.active
+    if space.region_3d.view_perspective != "CAMERA":
+        return []
+    camera = space.camera if space.use_local_camera else bpy.context.scene.camera
+    region = next(r for r in area.regions if r.type == "WINDOW")
+    corners = [camera.matrix_world @ corner for corner in camera.data.view_frame(scene=bpy.context.scene)]
+    places = [location_3d_to_region_2d(region, space.region_3d, corner) for corner in corners]
+    return [[region.x + x, bpy.context.window_manager.windows[0].height - region.y - y] for x, y in places]
 
 
 def about(thing):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any
 
 import bpy
@@ -15,7 +14,13 @@ from ..window import redraw, viewports
 from ..worker.dist_engine.protocol import RequestError
 
 # What `DIST_OT_look_through` changes of a viewport. A view through a camera turns the view behind it, too.
-SHADING = ("shading.show_xray", "shading.xray_alpha", "use_local_camera")
+SETTINGS = (
+    "shading.show_xray",
+    "shading.xray_alpha",
+    "use_local_camera",
+    "region_3d.view_camera_zoom",
+    "region_3d.view_camera_offset",
+)
 VIEW = ("region_3d.view_perspective", "region_3d.view_rotation")
 
 
@@ -75,9 +80,10 @@ class DIST_OT_look_through(bpy.types.Operator):
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        now = {path: copy(getattr(*_part(space, path))) for path in SHADING + VIEW}
+        now = {path: _value(*_part(space, path)) for path in SETTINGS + VIEW}
         outlines.before.setdefault(space.as_pointer(), now)
-        view, camera = space.region_3d, outlines.camera_of(space, scene)
+        view: Any = space.region_3d
+        camera = outlines.camera_of(space, scene)
         # The first press looks through the camera that is the viewport's already, if it is one of them.
         if camera not in cameras:
             camera = cameras[0 if self.step > 0 else -1]
@@ -85,6 +91,7 @@ class DIST_OT_look_through(bpy.types.Operator):
             camera = cameras[(cameras.index(camera) + self.step) % len(cameras)]
         space.use_local_camera, space.camera = True, camera
         view.view_perspective = "CAMERA"
+        view.view_camera_zoom, view.view_camera_offset = outlines.framed(context.area, scene, camera)
         camera.data.show_background_images = True
         if space.shading.type == "SOLID":
             space.shading.show_xray, space.shading.xray_alpha = True, 0.25
@@ -98,6 +105,12 @@ def _part(space: bpy.types.SpaceView3D, path: str) -> tuple[Any, str]:
     """Who has a property of a viewport, and its name there."""
     owner, _, name = path.rpartition(".")
     return (getattr(space, owner) if owner else space), name
+
+
+def _value(owner: Any, name: str) -> Any:
+    """The value of a property, which does not follow it."""
+    value = getattr(owner, name)
+    return value if isinstance(value, (bool, float, str)) else tuple(value)
 
 
 def _looks_through(area: bpy.types.Area) -> bool:
