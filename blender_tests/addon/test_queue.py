@@ -111,6 +111,16 @@ def test_two_presses_two_shapes(scene, rig, window):
     run_all()
     assert listed() == [("Reconstruction, cone", "done")] * 2
     assert "DIST Shape" in scene.objects and "DIST Shape.001" in scene.objects
+    assert "“DIST Shape” stands there, too: hide one of them" in running.outcome
+
+
+def test_a_shape_in_another_place_is_no_shape_in_the_way(scene, rig, window):
+    for move in (5.0, 0.0):
+        bpy.ops.dist.reconstruct()
+        run_all()
+        scene.objects["DIST Shape"].location.x += move
+        assert "stands there, too" not in running.outcome
+    assert "DIST Shape.001" in scene.objects
 
 
 def test_a_job_in_line_outlives_its_file(scene, rig, window):

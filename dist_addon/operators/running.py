@@ -40,6 +40,8 @@ from .result import show_one
 INTERVAL, PICTURE_INTERVAL = 0.2, 2.0
 # How much of the time the window may be late for previews. Without a graphics card, it draws one for seconds.
 LATE_SHARE = 0.2
+# Two shapes nearer to each other than this share of one's size stand in the same place.
+NEAR = 0.2
 # Seconds of one delay that count: a longer one has other causes.
 LONGEST_DELAY = 2.0
 
@@ -274,7 +276,7 @@ def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
     shapes = [thing for thing in added if thing not in cameras]
     if len(shapes) > 1:
         return [f"Added {len(shapes)} shapes, “{shapes[0].name}” to “{shapes[-1].name}”."]
-    told = [f"Added “{thing.name}”.{_overlap(thing)}" for thing in shapes]
+    told = [f"Added “{thing.name}”.{_overlap(thing)}{_in_its_place(thing)}" for thing in shapes]
     if cameras:
         turned = max(camera["dist_turned"] for camera in cameras)
         told.append(f"Added {len(cameras)} refined cameras, turned by up to {turned:.1f}° from where they were.")
@@ -288,6 +290,14 @@ def _overlap(thing: bpy.types.Object) -> str:
     if odd := thing.get("dist_disagree"):
         text += f" Far less than the others: {odd}. Check the mask and the camera there."
     return text
+
+
+def _in_its_place(thing: bpy.types.Object) -> str:
+    """Which other result stands where a new one does, as a sentence: neither is seen well then."""
+    others = [other for other in thing.users_collection[0].objects if other != thing and other.visible_get()]
+    reach = NEAR * max(*thing.dimensions)
+    near = [o.name for o in others if scene_result.is_result(o) and (o.location - thing.location).length < reach]
+    return f" “{near[-1]}” stands there, too: hide one of them (H) to see the other." if near else ""
 
 
 def import_with_undo(folder: str, scene: bpy.types.Scene) -> list[bpy.types.Object]:
