@@ -84,8 +84,8 @@ class Reporter:
         """Whether an order waits to be taken, or the work should stop."""
         return not self._lines.empty()
 
-    def take_order(self, seconds: float) -> str | None:
-        """The newest line on standard input that no other has overtaken; None where none comes in that time.
+    def take_line(self, seconds: float) -> str | None:
+        """The next line on standard input; None where none comes in that time.
 
         Raises
         ------
@@ -94,12 +94,17 @@ class Reporter:
         """
         try:
             line = self._lines.get(timeout=seconds)
-            while not self._lines.empty():
-                line = self._lines.get()
         except queue.Empty:
             return None
         if self._stop.is_set():
             raise Cancelled
+        return line
+
+    def take_order(self, seconds: float) -> str | None:
+        """The newest of the lines that are there, as `take_line`: the others are out of date."""
+        line = self.take_line(seconds)
+        while self.called:
+            line = self.take_line(seconds)
         return line
 
     def listen(self, stream: TextIO) -> None:
@@ -151,7 +156,7 @@ def main(arguments: list[str]) -> int:
             folder = Path(arguments[0])
         else:
             load_task(protocol.RECONSTRUCT)
-            line = reporter.take_order(protocol.SPARE_SECONDS)
+            line = reporter.take_line(protocol.SPARE_SECONDS)
             if line is None:
                 return 0
             folder = Path(json.loads(line))
