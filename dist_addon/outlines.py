@@ -13,6 +13,8 @@ from .scene.result import CODE, is_result
 COLOUR, WIDTH = (1.0, 0.35, 0.0, 1.0), 2.0
 # How much of the room beside the sidebar and the toolbar a camera's picture takes.
 FILLED = 0.94
+# Blender's least zoom, -30, as a factor.
+LEAST_FACTOR = 0.166
 
 # How viewports were before one looked through the cameras: properties by their path, by the viewport.
 before: dict[int, dict[str, Any]] = {}
@@ -38,17 +40,19 @@ def framed(area: bpy.types.Area, scene: bpy.types.Scene, camera: bpy.types.Objec
     """
     regions: dict[str, Any] = {region.type: region for region in area.regions}
     view = regions["WINDOW"]
-    left, right, top = view.x, view.x + view.width, view.y + view.height
+    left, right, bottom, top = view.x, view.x + view.width, view.y, view.y + view.height
     for kind in ("UI", "TOOLS", "HEADER", "TOOL_HEADER"):
         over = regions.get(kind)
         # A hidden one is one pixel wide.
-        if over is None or min(over.width, over.height) <= 1 or over.x >= right or over.y >= top:
+        if over is None or min(over.width, over.height) <= 1:
             continue
-        if kind == "UI":
-            right = over.x
-        elif kind == "TOOLS":
+        if over.alignment == "LEFT":
             left = max(left, over.x + over.width)
-        else:
+        elif over.alignment == "RIGHT":
+            right = min(right, over.x)
+        elif over.alignment == "BOTTOM":
+            bottom = max(bottom, over.y + over.height)
+        elif over.alignment == "TOP":
             top = min(top, over.y)
     render: Any = scene.render
     wide, high = (
@@ -60,8 +64,8 @@ def framed(area: bpy.types.Area, scene: bpy.types.Scene, camera: bpy.types.Objec
     scale = {"HORIZONTAL": view.width / wide, "VERTICAL": view.height / high}.get(
         data.sensor_fit, max(view.width, view.height) / max(wide, high)
     )
-    factor = FILLED * max(min((right - left) / wide, (top - view.y) / high), 1e-3) / scale
-    across, up = view.x + view.width / 2 - (left + right) / 2, (view.height - (top - view.y)) / 2
+    factor = max(FILLED * min((right - left) / wide, (top - bottom) / high) / scale, LEAST_FACTOR)
+    across, up = view.x + view.width / 2 - (left + right) / 2, view.y + view.height / 2 - (bottom + top) / 2
     return (2 * factor**0.5 - 2**0.5) * 50, [across / (2 * view.width * factor), up / (2 * view.height * factor)]
 
 

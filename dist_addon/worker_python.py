@@ -36,6 +36,8 @@ outcome = ""
 failed = False
 # For which choice of the user's one was sought before it was needed.
 _sought: str | None = None
+# What was found, by the user's choice and the environment of the add-on's own.
+_found: dict[tuple[str, str], WorkerPython] = {}
 
 _answers: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
 
@@ -47,7 +49,12 @@ def folder() -> Path:
 
 def find(chosen: str) -> WorkerPython:
     """Return the Python that runs the worker, `chosen` by the user or found; `JobError` where there is none."""
-    return find_python(chosen, installed(folder()))
+    return _find(chosen, installed(folder()))
+
+
+def known(chosen: str) -> WorkerPython | None:
+    """What `find` last returned, without the time that it takes; None where it has not, or while one is installed."""
+    return None if job else _found.get((chosen, installed(folder())))
 
 
 def seek(chosen: str) -> None:
@@ -144,7 +151,14 @@ def _watch() -> None:
 def _seek(chosen: str, own: str) -> None:
     # Who needs it is told.
     with contextlib.suppress(JobError):
-        find_python(chosen, own)
+        _find(chosen, own)
+
+
+def _find(chosen: str, own: str) -> WorkerPython:
+    _found.pop((chosen, own), None)
+    found = find_python(chosen, own)
+    _found[chosen, own] = found
+    return found
 
 
 def _test(chosen: str, own: str) -> str:

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FAKE_WORKER = """
 import json, os, pathlib, sys, threading, time
 
-folder = pathlib.Path(sys.argv[1])
+# Without a folder it waits for one, as a spare worker.
+folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else json.loads(sys.stdin.readline()))
 mode = (folder / "mode.txt").read_text() if (folder / "mode.txt").exists() else "result"
 cancelled, finished = threading.Event(), threading.Event()
 # Whatever a test forgets, nothing stays behind.

@@ -278,6 +278,9 @@ def test_a_spare_worker_is_only_for_its_own_program(tmp_path, spare):
     (first,) = waiting(spare)
     other = replace(spare, gently=True)
     assert who(tmp_path / "1", other)[1] is False
+    assert not is_alive(first)
+    spare.spare()
+    (first,) = waiting(spare)
     other.spare()
     assert not is_alive(first)
     assert who(tmp_path / "2", other)[1] is True

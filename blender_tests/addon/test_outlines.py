@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -60,6 +61,43 @@ def test_a_remeshed_result_is_read_again() -> None:
     assert outlines._parts(mesh) is first
     mesh["dist_code"] = [1.0, 2.0]
     assert outlines._parts(mesh) is not first
+
+
+PLAIN = {"WINDOW": ("NONE", 0, 0, 1000, 600)}
+USUAL = {"UI": ("RIGHT", 700, 0, 300, 600), "TOOLS": ("LEFT", 0, 0, 60, 600), "HEADER": ("TOP", 0, 570, 1000, 30)}
+TURNED = {"UI": ("LEFT", 0, 0, 300, 600), "TOOLS": ("RIGHT", 940, 0, 60, 600), "HEADER": ("BOTTOM", 0, 0, 1000, 30)}
+# Hidden ones.
+NONE = {"UI": ("RIGHT", 999, 0, 1, 1), "HEADER": ("TOP", 0, 599, 1000, 1)}
+
+
+@pytest.mark.parametrize(
+    ("over", "room"),
+    [
+        (USUAL, (60, 0, 700, 570)),
+        (TURNED, (300, 30, 940, 600)),
+        (NONE, (0, 0, 1000, 600)),
+        # Beside the window's region, where regions do not overlap.
+        ({"UI": ("RIGHT", 1000, 0, 300, 600), "HEADER": ("BOTTOM", 0, -30, 1000, 30)}, (0, 0, 1000, 600)),
+    ],
+)
+@pytest.mark.parametrize("size", [(640, 480), (480, 640)])
+@pytest.mark.parametrize("fit", ["AUTO", "HORIZONTAL", "VERTICAL"])
+def test_a_picture_is_within_what_nothing_lies_over(scene, over, room, size, fit) -> None:
+    names = ("alignment", "x", "y", "width", "height")
+    regions = [SimpleNamespace(type=kind, **dict(zip(names, at, strict=True))) for kind, at in (PLAIN | over).items()]
+    scene.render.resolution_x, scene.render.resolution_y = size
+    data = SimpleNamespace(sensor_fit=fit)
+    zoom, offset = outlines.framed(SimpleNamespace(regions=regions), scene, SimpleNamespace(data=data))
+    # What Blender makes of the zoom: BKE_screen_view3d_zoom_to_fac.
+    assert -30 <= zoom <= 600
+    factor = (2**0.5 + zoom / 50) ** 2 / 4
+    unit = {"AUTO": 1000 / max(size), "HORIZONTAL": 1000 / size[0], "VERTICAL": 600 / size[1]}[fit]
+    half = np.array(size) * unit * factor / 2
+    middle = np.array([500, 300]) - np.array(offset) * 2 * factor * [1000, 600]
+    low, high = middle - half, middle + half
+    assert room[0] <= low[0] and room[1] <= low[1] and high[0] <= room[2] and high[1] <= room[3]
+    share = 2 * half / (room[2] - room[0], room[3] - room[1])
+    assert share.max() == pytest.approx(0.94, abs=0.01)
 
 
 def test_shapes_are_see_through_until_the_outlines_are_hidden(scene, rig, capfd) -> None:

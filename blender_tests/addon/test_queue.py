@@ -14,7 +14,7 @@ import pytest
 from blender_tests.addon.stage import is_alive, wait_until
 from dist_addon import api, job_items, jobs, prior_files
 from dist_addon.api import common
-from dist_addon.jobs import Job, Program, Queue, Run, read_record
+from dist_addon.jobs import Job, Program, Queue, Run, program, read_record
 from dist_addon.operators import running
 
 
@@ -79,6 +79,7 @@ def window(monkeypatch, worker, prior, tmp_path):
         return real(target, worker, *others, **named)
 
     monkeypatch.setattr(common, "launch", launch)
+    monkeypatch.setattr(common, "WORKER_FOLDER", worker)
     monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     for module in (running, common):
@@ -121,6 +122,18 @@ def test_a_shape_in_another_place_is_no_shape_in_the_way(scene, rig, window):
         scene.objects["DIST Shape"].location.x += move
         assert "stands there, too" not in running.outcome
     assert "DIST Shape.001" in scene.objects
+
+
+def test_the_next_job_is_done_by_a_worker_that_waited(scene, rig, window):
+    bpy.ops.dist.reconstruct()
+    first = running.queue.current.job
+    run_all()
+    assert program._spare is not None
+    waiting = program._spare[1].pid
+    bpy.ops.dist.reconstruct()
+    second = running.queue.current.job
+    run_all()
+    assert second.pid == waiting != first.pid and second.state == "done"
 
 
 def test_a_job_in_line_outlives_its_file(scene, rig, window):

@@ -105,7 +105,7 @@ def test_all_pictures_with_a_problem_are_told_at_once(scene, rig, tmp_path, monk
     told = str(caught.value).splitlines()
     assert ["empty mask" in line for line in told] == [True, False, True] and "is 4 x 4" in told[1]
     monkeypatch.setattr(scene_masks, "MOST_PROBLEMS", 1)
-    with pytest.raises(RequestError, match=r"“Cam0.png”.*\nOther pictures with a problem: 2. Check Views lists them"):
+    with pytest.raises(RequestError, match=r"“Cam0.png”.*\nThere may be more: Check Views tells"):
         api.gather(rig, box(), **inputs)
 
 

@@ -115,10 +115,12 @@ def test_cameras_to_a_mesh_and_back(open_file: OpenFile):
         assert orange(window) > before + 200
         # The picture is beside the sidebar, and no smaller than need be.
         (left, top), (right, bottom) = np.min(window.state()["picture"], 0), np.max(window.state()["picture"], 0)
-        x, y, _, height = window.state()["regions"]["WINDOW"]
-        room = window.state()["regions"]["UI"][0] - x
-        assert x <= left and right <= x + room and y <= top and bottom <= y + height
-        assert right - left > 0.8 * room or bottom - top > 0.8 * height
+        regions = window.state()["regions"]
+        _, y, _, height = regions["WINDOW"]
+        first, last = regions["TOOLS"][0] + regions["TOOLS"][2], regions["UI"][0]
+        highest = max(regions[name][1] + regions[name][3] for name in ("HEADER", "TOOL_HEADER"))
+        assert first <= left and right <= last and highest <= top and bottom <= y + height
+        assert right - left > 0.8 * (last - first) or bottom - top > 0.8 * (y + height - highest)
 
 
 def test_a_prior_is_chosen_by_its_picture_and_views_are_checked(open_file: OpenFile):

@@ -298,8 +298,9 @@ def test_a_spare_worker_waits_for_its_job(job: Path, start) -> None:
 def test_a_spare_worker_ends_with_who_started_it(start) -> None:
     process = start()
     time.sleep(1.0)
+    assert process.poll() is None
     process.stdin.close()
-    assert process.wait(3) != 0
+    assert process.wait(3) == 1
 
 
 def test_a_spare_workers_job_fails_in_its_own_log(job: Path, start) -> None:

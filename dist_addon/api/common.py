@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 import bpy
 
 from .. import preferences, storage, worker_python
-from ..jobs import Job, JobError, Program, Progress, new_folder
+from ..jobs import Job, JobError, Program, Progress, WorkerPython, new_folder
 from ..jobs.environment import clean_environment
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import Prior
@@ -70,7 +69,7 @@ def launch(
     folder: str | os.PathLike[str] | None, worker_folder: Path, resumes: bool, write: Callable[[Path], None]
 ) -> Job:
     """Start a worker in a folder, once `write` has put a request there; else as `start`."""
-    program = _program(worker_folder)
+    program = _program(worker_python.find(preferences.python()), worker_folder)
     target = new_job_folder() if folder is None else Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -92,16 +91,14 @@ def launch(
 
 def prepare() -> None:
     """Beside a window, have a worker load PyTorch for the job that is likely to come next."""
-    if not in_background():
-        # Who starts a job is told what is wrong.
-        with contextlib.suppress(JobError):
-            _program(WORKER_FOLDER).spare()
+    python = None if in_background() else worker_python.known(preferences.python())
+    if python is not None:
+        _program(python, WORKER_FOLDER).spare()
 
 
-def _program(worker_folder: Path) -> Program:
+def _program(python: WorkerPython, worker_folder: Path) -> Program:
     blender = Path(bpy.app.binary_path).parent if bpy.app.binary_path else None
-    python = worker_python.find(preferences.python()).path
-    return Program(python, worker_folder, clean_environment(program_folder=blender), not in_background())
+    return Program(python.path, worker_folder, clean_environment(program_folder=blender), not in_background())
 
 
 @contextmanager

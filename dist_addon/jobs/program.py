@@ -52,13 +52,15 @@ class Program:
         OSError, ValueError
             The interpreter could not be started, or the log not be written.
         """
-        if (process := _hand_out(self)) is not None:
-            with contextlib.suppress(OSError):
-                stdin: Any = process.stdin
-                stdin.write(json.dumps(str(folder)).encode() + b"\n")
-                stdin.flush()
-                return process
         with (folder / "log.txt").open("ab") as log:
+            if (process := _hand_out(self)) is not None:
+                try:
+                    stdin: Any = process.stdin
+                    stdin.write(json.dumps(str(folder)).encode() + b"\n")
+                    stdin.flush()
+                    return process
+                except OSError:
+                    _end(process)
             return self._run([str(folder)], folder, log)
 
     def spare(self) -> None:
@@ -98,20 +100,25 @@ def end_spare() -> None:
     """End the worker that waits, if there is one."""
     global _spare
     if _spare is not None:
-        _, process, _ = _spare
+        _end(_spare[1])
         _spare = None
-        with process:
-            process.kill()
 
 
 def _hand_out(program: Program) -> subprocess.Popen[bytes] | None:
-    """The spare worker, where it is of a program; it is spare no more."""
+    """The spare worker, where it is of a program; there is none any more."""
     global _spare
     if _spare is None or not _is_good(_spare, program):
+        end_spare()
         return None
-    _, process, _ = _spare
-    _spare = None
+    process, _spare = _spare[1], None
     return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    # Its pipes may hold what nobody took.
+    with contextlib.suppress(OSError), process:
+        pass
 
 
 def _is_good(spare: tuple[Program, subprocess.Popen[bytes], float], program: Program) -> bool:

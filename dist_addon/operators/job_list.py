@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,11 @@ class DIST_OT_show_log(ChosenJob, bpy.types.Operator):
         areas = [area for window in context.window_manager.windows for area in window.screen.areas]
         editors = [area for area in areas if area.type == "TEXT_EDITOR"]
         if not editors and not in_background():
-            bpy.ops.wm.window_new()
-            editors = context.window_manager.windows[-1].screen.areas[:1]
-            editors[0].type = "TEXT_EDITOR"
+            # Blender makes none of a full screen.
+            with contextlib.suppress(RuntimeError):
+                bpy.ops.wm.window_new()
+                editors = context.window_manager.windows[-1].screen.areas[:1]
+                editors[0].type = "TEXT_EDITOR"
         if editors:
             space: Any = editors[0].spaces.active
             space.text, space.top = text, 0

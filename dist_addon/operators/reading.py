@@ -47,12 +47,12 @@ class ReadingOperator:
         """Begin to read, where there is a window."""
         if in_background():
             return self.execute(context)
-        # A reconstruction comes of it, or comes next.
-        prepare()
         try:
             self.steps, self.count = self.reading(context), 0
         except RequestError as error:
             return self.fail(error)
+        # A reconstruction comes of it, or comes next.
+        prepare()
         manager = context.window_manager
         self.timer = manager.event_timer_add(INTERVAL, window=context.window)
         manager.modal_handler_add(self)

@@ -121,9 +121,9 @@ def read_masks(
     if isinstance(masks, Background) and not 0 < masks.tolerance < 1:
         raise RequestError(f"The background's tolerance is {masks.tolerance}: give a number between 0 and 1.")
     for number, (mask, shot) in enumerate(zip(made, shots, strict=True)):
+        yield
         try:
             pixels = _read(shot, shots[0], width, height)
-            yield
             if colours is not None:
                 colours[number] = _to_bytes(pixels)[..., :3]
             if masks is None and may_lack and pixels[..., 3].min() >= 1:
@@ -136,10 +136,11 @@ def read_masks(
             refuse_empty(mask, shot.who)
         except RequestError as error:
             problems.append(str(error))
+        if len(problems) == MOST_PROBLEMS and number + 1 < len(shots):
+            problems.append("There may be more: Check Views tells of each view.")
+            break
     if problems:
-        more = len(problems) - MOST_PROBLEMS
-        rest = [f"Other pictures with a problem: {more}. Check Views lists them all."] if more > 0 else []
-        raise RequestError("\n".join(problems[:MOST_PROBLEMS] + rest))
+        raise RequestError("\n".join(problems))
     return made, made.any(axis=(1, 2))
 
 
