@@ -15,7 +15,7 @@ OFFLINE = "Nothing may be fetched: allow it in Preferences > System > Network > 
 
 
 class DIST_OT_test_worker(bpy.types.Operator):
-    """Find the Python that runs the worker, and load its packages"""  # noqa: D400
+    """Find the Python that runs the background process, and load its packages"""  # noqa: D400
 
     bl_idname = "dist.test_worker"
     bl_label = "Test"
@@ -45,7 +45,7 @@ class DIST_OT_test_worker(bpy.types.Operator):
 
 
 class DIST_OT_install_worker(bpy.types.Operator):
-    """Fetch PyTorch and what else the worker needs, into an environment of the add-on's own. Asks first"""  # noqa: D400
+    """Fetch PyTorch and what else the background process needs, into an environment of the add-on's own. Asks first"""  # noqa: D400
 
     bl_idname = "dist.install_worker"
     bl_label = "Install PyTorch"
