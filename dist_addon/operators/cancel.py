@@ -27,7 +27,7 @@ class DIST_OT_cancel(bpy.types.Operator):
         if not running.queue.runs:
             cls.poll_message_set("Nothing is running")
         elif all(run.cancelling for run in running.queue.runs):
-            cls.poll_message_set("The worker is being stopped")
+            cls.poll_message_set("The background process is being stopped")
         else:
             return True
         return False

@@ -71,7 +71,7 @@ class DIST_OT_install_worker(bpy.types.Operator):
         elif worker_python.testing or worker_python.job:
             cls.poll_message_set("A test or an installation is running: wait for it or cancel it")
         elif any_running():
-            cls.poll_message_set("The worker is running: wait for its jobs or cancel them")
+            cls.poll_message_set("The background process is running: wait for its jobs or cancel them")
         else:
             return True
         return False
