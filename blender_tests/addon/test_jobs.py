@@ -242,13 +242,20 @@ def spare(tmp_path, python, worker) -> Iterator[Program]:
     end_spare()
 
 
-def waiting(program: Program) -> list[int]:
-    """The processes of a program's worker."""
+def processes(program: Program) -> list[int]:
+    """Those of a program's worker."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             if str(program.worker_folder) in path.read_text(errors="replace").split("\0"):
                 found.append(int(path.parent.name))
+    return found
+
+
+def waiting(program: Program) -> int:
+    """The process of a program's spare worker; at its very beginning, it does not say what it is."""
+    wait_until(lambda: processes(program), 3)
+    (found,) = processes(program)
     return found
 
 
@@ -269,18 +276,18 @@ def test_a_spare_worker_does_the_next_job(tmp_path, spare):
     first = waiting(spare)
     spare.spare()
     assert waiting(spare) == first
-    assert who(tmp_path / "ö 1", spare) == [*first, True]
+    assert who(tmp_path / "ö 1", spare) == [first, True]
     assert who(tmp_path / "2", spare)[1] is False
 
 
 def test_a_spare_worker_is_only_for_its_own_program(tmp_path, spare):
     spare.spare()
-    (first,) = waiting(spare)
+    first = waiting(spare)
     other = replace(spare, gently=True)
     assert who(tmp_path / "1", other)[1] is False
     assert not is_alive(first)
     spare.spare()
-    (first,) = waiting(spare)
+    first = waiting(spare)
     other.spare()
     assert not is_alive(first)
     assert who(tmp_path / "2", other)[1] is True
@@ -288,13 +295,13 @@ def test_a_spare_worker_is_only_for_its_own_program(tmp_path, spare):
 
 def test_a_spare_worker_that_ended_is_not_waited_for(tmp_path, spare):
     spare.spare()
-    (first,) = waiting(spare)
+    first = waiting(spare)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: not is_alive(first), 3)
     assert who(tmp_path / "1", spare)[1] is False
     spare.spare()
     cancel_all()
-    assert not waiting(spare)
+    assert not processes(spare)
 
 
 def test_an_exception_while_waiting_cancels(tmp_path, python, worker):
