@@ -109,8 +109,8 @@ def test_refined_cameras_come_beside_the_old_ones(scene, rig, worker, prior, tmp
     assert camera.data.background_images[0].image == old.data.background_images[0].image
     assert old.matrix_world == before and not old.data.name.endswith("refined")
     assert running._made(SimpleNamespace(task="reconstruct"), [thing, *added]) == [
-        f"Added “{thing.name}”. Its outlines overlap the pictures' by 85% (IoU). {ODD} “DIST Shape” stands there, too: hide one of them "
-        "(H) to see the other.",
+        f"Added “{thing.name}”. Its outlines overlap the pictures' by 85% (IoU). {ODD} “DIST Shape” "
+        "stands there, too: hide one of them (H) to see the other.",
         "Added 2 refined cameras, turned by up to 3.0° from where they were.",
     ]
 
