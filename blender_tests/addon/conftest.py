@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,20 @@ import dist_addon
 from blender_tests.addon.stage import FAKE_WORKER, ROOT, add_camera, make_picture
 from dist_addon import prior_files
 from dist_addon.jobs import find_python
+
+
+ENDED = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[ENDED] = int(exitstatus)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # bpy 4.2 crashes at exit once its own glTF exporter has run.
+    if bpy.app.version < (4, 5):
+        sys.stdout.flush()
+        os._exit(config.stash.get(ENDED, 1))
 
 
 @pytest.fixture(scope="session", autouse=True)
