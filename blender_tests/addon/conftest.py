@@ -18,7 +18,6 @@ from blender_tests.addon.stage import FAKE_WORKER, ROOT, add_camera, make_pictur
 from dist_addon import prior_files
 from dist_addon.jobs import find_python
 
-
 ENDED = pytest.StashKey[int]()
 
 
