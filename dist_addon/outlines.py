@@ -55,10 +55,7 @@ def framed(area: bpy.types.Area, scene: bpy.types.Scene, camera: bpy.types.Objec
         elif over.alignment == "TOP":
             top = min(top, over.y)
     render: Any = scene.render
-    wide, high = (
-        render.resolution_x * render.pixel_aspect_x,
-        render.resolution_y * render.pixel_aspect_y,
-    )
+    wide, high = render.resolution_x * render.pixel_aspect_x, render.resolution_y * render.pixel_aspect_y
     data: Any = camera.data
     # At a zoom factor of 1, this many pixels of the viewport are one of the picture's.
     scale = {"HORIZONTAL": view.width / wide, "VERTICAL": view.height / high}.get(

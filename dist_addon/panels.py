@@ -180,8 +180,8 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
             isinstance(space, bpy.types.SpaceView3D)
             and space.region_3d.view_perspective == "CAMERA"
             and (camera := outlines.camera_of(space, context.scene))
-            and (views := properties.of(context.scene).cameras)
-            and camera in views.all_objects.values()
+            and (cameras := properties.of(context.scene).cameras)
+            and camera in cameras.all_objects.values()
         ):
             layout.label(text=f"Through “{camera.name}”", icon="VIEW_CAMERA")
             if found := overlap(context.scene, camera.name):

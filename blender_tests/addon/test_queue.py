@@ -129,7 +129,7 @@ def test_the_next_job_is_done_by_a_worker_that_waited(scene, rig, window):
     first = running.queue.current.job
     run_all()
     assert program._spare is not None
-    waiting = program._spare[1].pid
+    waiting = program._spare.process.pid
     bpy.ops.dist.reconstruct()
     second = running.queue.current.job
     run_all()

@@ -93,7 +93,7 @@ def prepare() -> None:
     """Beside a window, have a worker load PyTorch for the job that is likely to come next."""
     python = None if in_background() else worker_python.known(preferences.python())
     if python is not None:
-        _program(python, WORKER_FOLDER).spare()
+        _program(python, WORKER_FOLDER).start_spare()
 
 
 def _program(python: WorkerPython, worker_folder: Path) -> Program:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ..worker.dist_engine.protocol import SPARE_SECONDS
 from .environment import NO_WINDOW, clean_environment
@@ -63,14 +63,14 @@ class Program:
                     _end(process)
             return self._run([str(folder)], folder, log)
 
-    def spare(self) -> None:
+    def start_spare(self) -> None:
         """Have one load PyTorch and wait, unless it does already; it ends with this process, or after a while."""
         global _spare
-        if _spare is None or not _is_good(_spare, self):
+        if _spare is None or not _spare.fits(self):
             end_spare()
             # Who starts a job is told.
             with contextlib.suppress(OSError, ValueError):
-                _spare = self, self._run([], None, subprocess.DEVNULL), time.monotonic()
+                _spare = _Spare(self, self._run([], None, subprocess.DEVNULL), time.monotonic())
 
     def _run(self, arguments: list[str], folder: Path | None, log: int | IO[bytes]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -92,25 +92,37 @@ class Program:
         return process
 
 
-# What it runs, and since when.
-_spare: tuple[Program, subprocess.Popen[bytes], float] | None = None
+class _Spare(NamedTuple):
+    """A worker that waits, of which program, and since when (`time.monotonic`)."""
+
+    program: Program
+    process: subprocess.Popen[bytes]
+    since: float
+
+    def fits(self, program: Program) -> bool:
+        """Whether a job of a program can be handed to it."""
+        fresh = time.monotonic() - self.since < FRESH
+        return self.program == program and self.process.poll() is None and fresh
+
+
+_spare: _Spare | None = None
 
 
 def end_spare() -> None:
     """End the worker that waits, if there is one."""
     global _spare
     if _spare is not None:
-        _end(_spare[1])
+        _end(_spare.process)
         _spare = None
 
 
 def _hand_out(program: Program) -> subprocess.Popen[bytes] | None:
     """The spare worker, where it is of a program; there is none any more."""
     global _spare
-    if _spare is None or not _is_good(_spare, program):
+    if _spare is None or not _spare.fits(program):
         end_spare()
         return None
-    process, _spare = _spare[1], None
+    process, _spare = _spare.process, None
     return process
 
 
@@ -119,8 +131,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     # Its pipes may hold what nobody took.
     with contextlib.suppress(OSError), process:
         pass
-
-
-def _is_good(spare: tuple[Program, subprocess.Popen[bytes], float], program: Program) -> bool:
-    own, process, since = spare
-    return own == program and process.poll() is None and time.monotonic() - since < FRESH

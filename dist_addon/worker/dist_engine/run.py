@@ -148,7 +148,7 @@ def main(arguments: list[str]) -> int:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
     threading.Thread(target=reporter.listen, args=(orders,), daemon=True).start()
     if len(arguments) > 1:
-        reporter.event("error", message="The worker takes one argument: the job's folder.")
+        reporter.event("error", message="The worker takes one argument at most: the job's folder.")
         return 2
     try:
         if arguments:
