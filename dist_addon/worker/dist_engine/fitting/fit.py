@@ -165,7 +165,7 @@ def _best_start(
     look(codes[(codes - problem.prior.mean).square().sum(1).argmin()], places[0])
     states = start_states(problem, observations, places, count)
     level = -1 if observations.colours_lead else None
-    evaluate = _on_rays(problem, observations, int(rays * STAGES[0][0]), level)
+    evaluate = _on_pick(problem, observations, observations.draw(int(rays * STAGES[0][0]), level, start=True))
     rounds = [START_STEPS] if observations.masked.any() else [START_STEPS, FINAL_STEPS]
     total, done = len(states) + FINALISTS * (len(rounds) - 1), 0
     for steps in rounds:

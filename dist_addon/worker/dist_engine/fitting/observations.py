@@ -143,8 +143,8 @@ class Sample:
 class Pick:
     """What a sample takes: flat indices of pixels with a mask, with a depth, and with a normal, and of points.
 
-    And of matches, at a level of the pictures: 0 is the finest. `warm` is what tracing the masks' rays leaves to the
-    next time.
+    And of matches, at a level of the pictures: 0 is the finest. `sights` is whether who sees the points counts, too;
+    `warm` is what tracing the masks' rays leaves to the next time.
     """
 
     mask: Tensor
@@ -153,6 +153,7 @@ class Pick:
     points: Tensor
     matches: Tensor
     level: int
+    sights: bool = True
     warm: Warm = field(default_factory=Warm)
 
     def of_view(self, view: int, observations: Observations) -> Pick:
@@ -162,7 +163,7 @@ class Pick:
         points, matches = self.points[observations.seen[self.points, view]], self.matches
         if observations.matches is not None:
             matches = matches[observations.matches.views[matches] == view]
-        return Pick(mask, depth, normal, points, matches, self.level)
+        return Pick(mask, depth, normal, points, matches, self.level, self.sights)
 
 
 class Observations:
@@ -228,10 +229,11 @@ class Observations:
         kinds = {"outline": grown & ~shrunk, "inside": shrunk, "outside": outside}
         return {name: kind.flatten().nonzero()[:, 0] for name, kind in kinds.items()}
 
-    def draw(self, count: int, level: int | None = 0) -> Pick:
+    def draw(self, count: int, level: int | None = 0, start: bool = False) -> Pick:
         """About `count` pixels with masks, spread over the kinds by `SHARES`, and half as many of each other kind.
 
-        Colours are compared at a `level` of the pictures: 0 is the finest, -1 the coarsest; None leaves them out.
+        Colours are compared at a `level` of the pictures: 0 is the finest, -1 the coarsest; None leaves them out. While
+        a `start` is sought with masks, it does not count who sees the points: of a wrong shape, that misleads.
         """
         picks = [self._some(pool, int(SHARES[name] * count)) for name, pool in self.pools.items() if len(pool)]
         points = torch.arange(len(self.points), device=self.points.device)
@@ -244,6 +246,7 @@ class Observations:
             self._few(points, count // 2),
             self._few(matches, count // 2),
             (level or 0) % LEVELS,
+            not (start and self.pools),
         )
 
     def leave_out(self, views: Tensor) -> None:
@@ -278,7 +281,7 @@ class Observations:
             self._depths(pick.depth, cameras, place),
             self._normals(pick.normal, cameras, place),
             Points(points, weight),
-            self._sights(pick.points, cameras, place, weight),
+            self._sights(pick.points if pick.sights else pick.points[:0], cameras, place, weight),
             *self._colours(pick, cameras, place),
         )
 

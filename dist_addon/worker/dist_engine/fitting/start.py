@@ -94,7 +94,8 @@ def start_states(problem: Problem, observations: Observations, places: list[Simi
     prior, more = problem.prior, 1 if len(places) == 1 else MORE
     stride = max(1, len(places) * len(prior.codes) // (more * CANDIDATES))
     codes: list[Tensor] = [prior.mean, *prior.codes[::stride]]
-    few, pick = observations.draw(FEW_RAYS, -1), replace(observations.draw(MORE_RAYS, -1), warm=Warm(STEPS))
+    few = observations.draw(FEW_RAYS, -1, start=True)
+    pick = replace(observations.draw(MORE_RAYS, -1, start=True), warm=Warm(STEPS))
     states, errors = [], []
     for place in places:
         sample = observations.sample(few, observations.cameras, place)
