@@ -21,7 +21,7 @@ from .api import ViewCheck
 from .labels import draw_text
 from .operators import check_inputs, running
 from .scene.axes import read_axes
-from .scene.result import is_result, overlap, why_fixed
+from .scene.result import how_well, is_poor, is_result, overlap, why_fixed
 from .worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, SHAPE, TRAIN, RequestError
 
 STATE_ICONS: dict[str, Any] = {
@@ -186,6 +186,9 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
             layout.label(text=f"Through “{camera.name}”", icon="VIEW_CAMERA")
             if found := overlap(context.scene, camera.name):
                 layout.label(text=f"IoU of “{found[0]}” here: {found[1]:.0%}", icon="BLANK1")
+        active = context.view_layer.objects.active
+        if is_result(active) and (told := how_well(active)) and told not in running.outcome:
+            draw_text(layout, context, f"“{active.name}”: {told}", "ERROR" if is_poor(active) else "INFO")
 
 
 class DIST_PT_render(DIST_Panel, bpy.types.Panel):
@@ -260,7 +263,8 @@ class DIST_UL_jobs(bpy.types.UIList):
         row: Any = layout.row()
         row.label(text=item.name, icon=STATE_ICONS.get(item.state, "QUESTION"))
         run = running.queue.find(item.folder)
-        told = f"{run.progress.factor:.0%}" if item.state == "running" and run else item.state.capitalize()
+        measured = item.state == "running" and run and run.progress.detail
+        told = f"{run.progress.factor:.0%}" if measured else item.state.capitalize()
         # The check mark says it, and the sidebar is narrow.
         if item.state != "done":
             row.label(text=told)
@@ -415,7 +419,11 @@ def draw_progress(layout: bpy.types.UILayout, task: str) -> None:
         progress = run.progress
         doing = "Cancelling" if run.cancelling else "Paused" if progress.paused else progress.message
         layout.label(text=f"{doing}, for a closed file" if run.file_closed else doing)
-        layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
+        # A stage of a single step has no measure: its bar would be empty to the end. What is below stays where it is.
+        if progress.detail:
+            layout.progress(text=progress.detail, factor=progress.factor, type="BAR")
+        else:
+            layout.label()
         row = layout.row(align=True)
         # Its icon alone: a narrow sidebar has no room for three names.
         row.operator("dist.pause", text="", icon="PLAY" if progress.paused else "PAUSE")

@@ -69,7 +69,7 @@ def unregister() -> None:
         if function in handlers:
             handlers.remove(function)
     live.end(wait=True)
-    jobs.cancel_all()
+    jobs.leave_all()
     cli.unregister()
     job_items.detach()
     properties.detach()

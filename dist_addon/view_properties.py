@@ -26,8 +26,8 @@ class DIST_ViewProperties(bpy.types.PropertyGroup):
     pictures: StringProperty(
         name="Pictures",
         description=(
-            "A folder of pictures to take instead of the cameras' background images: each is called as its camera, or "
-            "ends in the number of the animated camera's frame"
+            "A folder of pictures to take instead of the cameras' background images: each is called as its camera or "
+            "that image, or ends in the number of the animated camera's frame"
         ),
         subtype="DIR_PATH",
         options=RELATIVE,

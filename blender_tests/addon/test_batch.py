@@ -48,7 +48,7 @@ def started(monkeypatch, worker, prior, tmp_path):
     monkeypatch.setattr(common, "start", start)
     monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
     yield names
-    jobs.cancel_all()
+    jobs.leave_all()
 
 
 modes: dict[str, str] = {}
@@ -143,9 +143,9 @@ def test_shards_share_the_lines(scenes, started, count):
 
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "2", "a/b", "1/2/3"])
-def test_no_such_shard(scenes, started, shard):
+def test_no_such_shard(scenes, started, shard, capfd):
     assert cli.main(["batch", str(three_lines(scenes)), "--shard", shard]) == 2
-    assert not started
+    assert not started and f"“{shard}” is no share: for one of three, give 1/3" in capfd.readouterr().err
 
 
 def test_a_dry_run_finds_what_is_wrong_and_does_nothing(scenes, started, capfd):

@@ -49,7 +49,7 @@ def stand_in(monkeypatch, worker, prior, tmp_path):
     yield folder
     running.stop()
     running.say("")
-    jobs.cancel_all()
+    jobs.leave_all()
 
 
 class Layout:
@@ -156,7 +156,7 @@ def own_python(tmp_path, monkeypatch):
     before = system.use_online_access
     system.use_online_access = True
     yield folder
-    jobs.cancel_all()
+    jobs.leave_all()
     worker_python.stop()
     worker_python.say("")
     system.use_online_access = before
@@ -644,7 +644,8 @@ def test_the_command_line(scene, rig, stand_in, tmp_path, capfd):
     arguments = ["reconstruct", "--cameras", "Rig", "--bounds", "Box", "--quality", "preview"]
     arguments += ["--out", str(tmp_path / "out.blend"), "--json", str(tmp_path / "report.json")]
     assert cli.main(arguments) == 0
-    assert "fit 3/3" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "fit 3/3" in told and "overlap the pictures' by 85% (IoU)" in told
     assert json.loads((tmp_path / "report.json").read_text())["scale"] == 1.5
     with bpy.data.libraries.load(str(tmp_path / "out.blend")) as (found, _):
         assert "DIST Shape" in found.objects
@@ -653,13 +654,18 @@ def test_the_command_line(scene, rig, stand_in, tmp_path, capfd):
 
 def test_the_command_line_tells_what_is_wrong(scene, rig, stand_in, capfd):
     assert cli.main(["reconstruct", "--cameras", "Nowhere"]) == 1
-    assert "no collection “Nowhere”" in capfd.readouterr().err
+    assert "no collection “Nowhere”: it has “Rig”" in capfd.readouterr().err
+    assert cli.main(["reconstruct", "--cameras", "Rig", "--masks", "dark"]) == 1
+    assert "“dark” are neither “alpha” nor “background”" in capfd.readouterr().err
     assert cli.main(["reconstruct", "--quality", "best"]) == 2
     assert cli.main([]) == 2
     assert cli.main(["--help"]) == 0
     (stand_in / "mode.txt").write_text("error")
     assert cli.main(["reconstruct"]) == 1
     assert "The masks do not agree" in capfd.readouterr().err
+    scene.dist.cameras = None
+    assert cli.main(["reconstruct"]) == 1
+    assert "with --cameras" in capfd.readouterr().err
 
 
 def test_it_can_be_registered_again():

@@ -251,7 +251,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("how", ["kill", "quit", "disable"])
 def test_the_worker_ends_with_blender(tmp_path, python, worker, how):
-    folder = make_folder(tmp_path, "wait")
+    folder = ask(make_folder(tmp_path, "wait"))
     blender = run_blender(CHILD, str(folder), python, str(worker), how)
     try:
         wait_until((folder / "go.txt").exists, 60)
@@ -260,6 +260,8 @@ def test_the_worker_ends_with_blender(tmp_path, python, worker, how):
             assert is_alive(pid)
             blender.send_signal(signal.SIGKILL)
         wait_until(lambda: not is_alive(pid), 3)
+        # Nobody has cancelled it.
+        wait_until(lambda: read_record(folder).state == "interrupted", 3)
     finally:
         blender.kill()
         blender.communicate()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from blender_tests.addon.stage import is_alive, wait_until
-from dist_addon.jobs import Job, Program, cancel_all, end_spare
+from dist_addon.jobs import Job, Program, end_spare, leave_all
 
 # A worker that does nothing, but says which process did it, and whether it waited for the job.
 SPARE = """
@@ -91,5 +91,5 @@ def test_a_spare_worker_that_ended_is_not_waited_for(tmp_path, spare):
     wait_until(lambda: not is_alive(first), 3)
     assert who(tmp_path / "1", spare)[1] is False
     spare.start_spare()
-    cancel_all()
+    leave_all()
     assert not processes(spare)

@@ -14,7 +14,7 @@ import pytest
 from dist_addon import api
 from dist_addon.jobs import JobError
 from dist_addon.operators import running
-from dist_addon.scene.result import add_result, overlap, replace_mesh
+from dist_addon.scene.result import add_result, how_well, is_poor, overlap, replace_mesh, reset_code, set_code
 from dist_addon.worker.dist_engine.protocol import RequestError, Result
 
 ODD = "Far less than the others: Cam1. Check the mask and the camera there."
@@ -78,6 +78,22 @@ def test_cameras_of_any_name_have_an_overlap(scene, rig, worker, prior, tmp_path
     thing = add_result(replace(result, report=result.report | told), scene)
     assert overlap(scene, long) == (thing.name, 0.75) and overlap(scene, long[:-1] + "2") == (thing.name, 0.25)
     assert [value for name, value in thing.items() if name.startswith("dist_residuals_depths_")] == [0.5]
+
+
+def test_a_result_that_shows_something_else_is_called_poor(scene, rig, worker, prior, tmp_path, capfd):
+    folder = make(scene, rig, worker, prior, tmp_path / "job").folder
+    data = json.loads((folder / "result.json").read_text())
+    data["report"] |= {"iou": {"Cam0": 0.7, "Cam1": 0.8}, "disagree": []}
+    (folder / "result.json").write_text(json.dumps(data))
+    thing = api.import_result(folder)
+    assert is_poor(thing) and "only 75% (IoU): the thing is of another kind than the shape prior" in how_well(thing)
+    assert bpy.ops.dist.import_result(folder=str(folder)) == {"FINISHED"}
+    assert "Warning: Added" in capfd.readouterr().out
+    # A shape that was changed since was compared with nothing.
+    set_code(thing, np.array(thing["dist_code"]) + 0.1)
+    assert how_well(thing) == "" and not is_poor(thing) and overlap(scene, "Cam0")[0] != thing.name
+    reset_code(thing)
+    assert "75%" in how_well(thing)
 
 
 def test_a_new_shape_has_not_the_old_ones_colours(scene, rig, worker, prior, tmp_path):

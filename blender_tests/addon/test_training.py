@@ -49,7 +49,7 @@ def stand_in(monkeypatch, worker, prior, tmp_path):
     yield folder
     running.stop()
     running.say("")
-    jobs.cancel_all()
+    jobs.leave_all()
 
 
 def add_cube(collection, name, scale=(1, 1, 1)) -> bpy.types.Object:

@@ -59,6 +59,12 @@ def test_pictures_of_a_folder_go_to_the_cameras_of_their_names(scene, rig, tmp_p
     (tmp_path / "Cam2.png").unlink()
     with pytest.raises(RequestError, match=r"picture folder .*no file for “Cam1”, “Cam2”.*Rename"):
         api.gather(rig, box(), pictures=tmp_path)
+    for number in (1, 2):
+        rig.objects[f"Cam{number}"].data.background_images[0].image.name = f"photo{number}.jpg"
+        pixels[..., 3] = block(10 * number)
+        write_picture(tmp_path / f"photo{number}.png", pixels)
+    request = api.gather(rig, box(), pictures=tmp_path)
+    np.testing.assert_array_equal(request.masks, [255 * block(number) for number in (1, 10, 20)])
 
 
 def test_folders_that_do_not_tell(scene, rig, tmp_path):
@@ -103,7 +109,8 @@ def test_all_pictures_with_a_problem_are_told_at_once(scene, rig, tmp_path, monk
     with pytest.raises(RequestError) as caught:
         api.gather(rig, box(), **inputs)
     told = str(caught.value).splitlines()
-    assert ["empty mask" in line for line in told] == [True, False, True] and "is 4 x 4" in told[1]
+    assert "“Cam0” has an empty mask: it shows nothing. Take" in told[0] and "is 4 x 4" in told[1]
+    assert told[2] == "The picture “Cam2.png” of camera “Cam2”: the same."
     monkeypatch.setattr(scene_masks, "MOST_PROBLEMS", 1)
     with pytest.raises(RequestError, match=r"“Cam0.png”.*\nThere may be more: Check Views tells"):
         api.gather(rig, box(), **inputs)
@@ -430,7 +437,7 @@ def test_the_command_line_says_it_too(scene, rig, tmp_path):
     assert asked()["colours"] is False and asked("--colours")["colours"] is True
     scene.dist.views.use_colours = True
     assert asked()["colours"] is True
-    with pytest.raises(RequestError, match="no mask “nothing”"):
+    with pytest.raises(RequestError, match="masks “nothing” are neither"):
         asked("--masks", "nothing")
     assert asked()["depths"] is None
     assert asked("--depths", "//d", "--depth-kind", "distance")["depths"] == api.Depths("//d", "distance", 1.0)

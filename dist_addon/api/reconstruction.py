@@ -118,8 +118,8 @@ def gathering(
     frames : ints, optional
         The scene's frames at which one animated camera saw its background image, an image sequence or a movie.
     pictures : path, optional
-        A folder of pictures to take instead of the background images: each is called as its camera, or ends in the
-        number of its frame.
+        A folder of pictures to take instead of the background images: each is called as its camera or its background
+        image, or ends in the number of its frame.
     masks : None, path, Mask or `Background`
         What shows the thing: the pictures' alpha; a folder of masks, bright or opaque there, called as the cameras or
         as their pictures, or ending in their numbers; a mask of Blender's, drawn over an animated camera's pictures;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
 import time
 import traceback
@@ -201,7 +202,7 @@ def _do(line: Line, dry_run: bool) -> tuple[str, str]:
 
 
 def _shard(text: str) -> tuple[int, int]:
-    index, count = (int(part) for part in text.split("/"))
-    if not 1 <= index <= count:
-        raise ValueError
-    return index, count
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"“{text}” is no share: for one of three, give 1/3, 2/3 or 3/3")
+    return int(found[1]), int(found[2])

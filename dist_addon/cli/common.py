@@ -16,6 +16,8 @@ from ..jobs import Progress
 from ..worker.dist_engine.protocol import RequestError
 
 DONE, FAILED, MISUSED = 0, 1, 2
+# Things of the file that an error names.
+MOST_NAMES = 8
 
 
 def named(kind: str, name: str | None) -> Any:
@@ -26,9 +28,13 @@ def named(kind: str, name: str | None) -> Any:
     RequestError
         The file has no such thing.
     """
-    found = None if name is None else getattr(bpy.data, f"{kind}s").get(name)
+    known = getattr(bpy.data, f"{kind}s")
+    found = None if name is None else known.get(name)
     if name is not None and found is None:
-        raise RequestError(f"The file has no {kind} “{name}”.")
+        some = ", ".join(f"“{each.name}”" for each in list(known)[:MOST_NAMES])
+        raise RequestError(
+            f"The file has no {kind} “{name}”: it has {some or 'none'}{', …' * (len(known) > MOST_NAMES)}."
+        )
     return found
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import bpy
 
 from .. import api, properties
+from ..scene.result import how_well
+from ..worker.dist_engine.protocol import RequestError
 from .common import DONE, named, save_scene, show, write_report
 
 
@@ -50,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
     """Reconstruct, and write the scene and the report where the options say."""
     found = api.reconstruct(**gather_inputs(options), folder=options.job, progress=show)
     print(f"Added “{found.object.name}”; the job is in {found.folder}", file=sys.stderr)
+    if told := how_well(found.object):
+        print(told, file=sys.stderr)
     write_report(options.json, found.report)
     save_scene(options.out)
     return DONE
@@ -78,6 +82,11 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
     }
     inputs |= {name: value for name, value in given.items() if value}
     inputs["refine_shape"] &= not options.keep_shape
+    if inputs["cameras"] is None and inputs["points"] is None:
+        raise RequestError(
+            "The scene has no cameras chosen: give the name of their collection with --cameras. "
+            + (f"The file is {bpy.data.filepath}." if bpy.data.filepath else "No file is open: was its path right?")
+        )
     return inputs
 
 
@@ -92,4 +101,10 @@ def _masks(text: str) -> Any:
         return None
     if text == "background":
         return api.Background(properties.of(bpy.context.scene).views.mask_tolerance)
-    return text if Path(bpy.path.abspath(text)).is_dir() else named("mask", text)
+    if Path(bpy.path.abspath(text)).is_dir():
+        return text
+    if text not in bpy.data.masks:
+        raise RequestError(
+            f"The masks “{text}” are neither “alpha” nor “background”, and neither a folder nor a mask of the file's."
+        )
+    return named("mask", text)

@@ -2,7 +2,7 @@
 
 from .folders import Record, list_records, new_folder, read_record, remove
 from .installer import Plan, installed, make_plan, start_install
-from .job import Job, JobError, any_running, cancel_all
+from .job import Job, JobError, any_running, leave_all
 from .program import Program, end_spare
 from .progress import Progress
 from .python_finder import WorkerPython, check_python, find_python
@@ -19,11 +19,11 @@ __all__ = [
     "Run",
     "WorkerPython",
     "any_running",
-    "cancel_all",
     "check_python",
     "end_spare",
     "find_python",
     "installed",
+    "leave_all",
     "list_records",
     "make_plan",
     "new_folder",

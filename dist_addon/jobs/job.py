@@ -51,6 +51,8 @@ class Job:
     state : str
     error : str
         Why the job failed, in plain words; empty otherwise.
+    left : bool
+        Whether Blender quits before its end: its folder will say that it was interrupted, not how it ended.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Job:
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._outbox = Outbox()
         self._closed = False
+        self.left = False
         self._last_event = ""
         self._reported = ""
         self._ender: threading.Thread | None = None
@@ -137,7 +140,8 @@ class Job:
                 self._append("log.txt", f"(not an event) {text[:500]}")
                 continue
             events.append(event)
-            self._append("events.jsonl", json.dumps(event))
+            if not (self.left and event["event"] == "cancelled"):
+                self._append("events.jsonl", json.dumps(event))
             if event["event"] in {"done", "error", "cancelled"}:
                 self._last_event = event["event"]
             if event["event"] == "error":
@@ -240,6 +244,8 @@ class Job:
 
     def _note_end(self) -> None:
         """Say in the folder how a job ended whose worker could not say so itself."""
+        if self.left:
+            return
         fields = {"message": self.error.splitlines()[0]} if self.state == "failed" else {}
         event = {"v": protocol.VERSION, "event": "error" if fields else "cancelled", **fields}
         self._append("events.jsonl", json.dumps(event))
@@ -297,18 +303,19 @@ def any_running() -> bool:
     return bool(_running)
 
 
-def cancel_all() -> None:
-    """Cancel every running job of this process and wait until the workers are gone, the spare one, too."""
+def leave_all() -> None:
+    """Interrupt every running job of this process and wait until the workers are gone, the spare one, too."""
     end_spare()
     jobs = list(_running)
     for job in jobs:
+        job.left = job._ender is None
         job.cancel()
     for job in jobs:
         job.cancel(wait=True)
 
 
 # `unregister` is not called when Blender quits.
-atexit.register(cancel_all)
+atexit.register(leave_all)
 
 
 # What a log says when memory ran out, and when PyTorch does not fit the GPU.

@@ -155,9 +155,11 @@ def describe(item: job_items.DIST_JobItem) -> str:
     folder = Path(item.folder)
     parts = [f"{item.name}, {item.when}: {item.state}\n{folder}", item.error]
     try:
-        report = read_json(folder / "result.json").get("report")
+        report = dict(read_json(folder / "result.json")["report"])
+        # Of no use to a reader: to a script, the file is.
+        report.pop("code", None)
         parts.append("Report\n" + json.dumps(report, indent=1, ensure_ascii=False))
-    except RequestError:
+    except (RequestError, KeyError, TypeError, ValueError):
         pass
     try:
         parts.append("Log\n" + (folder / "log.txt").read_text(encoding="utf-8", errors="replace")[-LONGEST_LOG:])

@@ -10,6 +10,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from .. import api
+from ..scene.result import how_well, is_poor
 from ..view_properties import RELATIVE
 from ..worker.dist_engine.protocol import IMPORT, RENDER, SHAPE, TRAIN, RequestError
 
@@ -43,6 +44,7 @@ class DIST_OT_import_result(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Import the result."""
         folder = bpy.path.abspath(self.folder or self.directory)
+        poor = False
         try:
             task = api.task_of(folder)
             if task in (TRAIN, IMPORT):
@@ -59,11 +61,16 @@ class DIST_OT_import_result(bpy.types.Operator):
                 choose(context, added)
                 told = f"Added {', '.join(f'“{thing.name}”' for thing in added)}"
             else:
-                told = f"Added “{api.import_result(folder, context.scene).name}”"
+                thing = api.import_result(folder, context.scene)
+                # Not where a job ends by itself while the user works.
+                if self.options.is_invoke:
+                    choose(context, [thing])
+                poor = is_poor(thing)
+                told = f"Added “{thing.name}”. {how_well(thing)}".strip()
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, told)
+        self.report({"WARNING"} if poor else {"INFO"}, told)
         return {"FINISHED"}
 
 

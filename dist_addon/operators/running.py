@@ -261,7 +261,8 @@ def _finish(run: Run) -> None:
         except RuntimeError as error:
             say(str(error).removeprefix("Error: ").strip(), run.task, failure=True)
         else:
-            say("\n".join([*_made(run, added), *run.progress.warnings]), run.task, added=added)
+            poor = any(scene_result.is_poor(thing) for thing in added)
+            say("\n".join([*_made(run, added), *run.progress.warnings]), run.task, failure=poor, added=added)
 
 
 def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
@@ -276,20 +277,14 @@ def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
     shapes = [thing for thing in added if thing not in cameras]
     if len(shapes) > 1:
         return [f"Added {len(shapes)} shapes, “{shapes[0].name}” to “{shapes[-1].name}”."]
-    told = [f"Added “{thing.name}”.{_overlap(thing)}{_in_its_place(thing)}" for thing in shapes]
+    told = [
+        " ".join(filter(None, [f"Added “{thing.name}”.", scene_result.how_well(thing), _in_its_place(thing)]))
+        for thing in shapes
+    ]
     if cameras:
         turned = max(camera["dist_turned"] for camera in cameras)
         told.append(f"Added {len(cameras)} refined cameras, turned by up to {turned:.1f}° from where they were.")
     return told
-
-
-def _overlap(thing: bpy.types.Object) -> str:
-    """How well an imported shape fits its pictures, as a sentence."""
-    iou = [value for name, value in thing.items() if name.startswith(scene_result.IOU)]
-    text = f" Its outlines overlap the pictures' by {sum(iou) / len(iou):.0%} (IoU)." if iou else ""
-    if odd := thing.get("dist_disagree"):
-        text += f" Far less than the others: {odd}. Check the mask and the camera there."
-    return text
 
 
 def _in_its_place(thing: bpy.types.Object) -> str:
@@ -297,7 +292,7 @@ def _in_its_place(thing: bpy.types.Object) -> str:
     others = [other for other in thing.users_collection[0].objects if other != thing and other.visible_get()]
     reach = NEAR * max(*thing.dimensions)
     near = [o.name for o in others if scene_result.is_result(o) and (o.location - thing.location).length < reach]
-    return f" “{near[-1]}” stands there, too: hide one of them (H) to see the other." if near else ""
+    return f"“{near[-1]}” stands there, too: hide one of them (H) to see the other." if near else ""
 
 
 def import_with_undo(folder: str, scene: bpy.types.Scene) -> list[bpy.types.Object]:

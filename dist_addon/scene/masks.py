@@ -15,7 +15,8 @@ from .images import Picture
 from .shots import Shot
 
 KEY_OUT = (
-    "Use a picture with a transparent background, such as a PNG with alpha (RGBA), or choose another source of masks."
+    "Use a picture with a transparent background, such as a PNG with alpha (RGBA), or choose another source of masks: "
+    "a plain background where it is of one colour, or a folder."
 )
 # Pixels of all masks, and of all pictures whose colours are compared.
 MOST_PIXELS, MOST_COLOURED = 2_000_000_000, 500_000_000
@@ -117,7 +118,7 @@ def read_masks(
         Pictures cannot be read, tell no mask, show nothing, or differ in size: some of them are named.
     """
     made = np.empty((len(shots), height, width), np.uint8)
-    problems = []
+    problems: dict[str, str] = {}
     if isinstance(masks, Background) and not 0 < masks.tolerance < 1:
         raise RequestError(f"The background's tolerance is {masks.tolerance}: give a number between 0 and 1.")
     for number, (mask, shot) in enumerate(zip(made, shots, strict=True)):
@@ -135,12 +136,14 @@ def read_masks(
                 mask[:] = _covered(pixels, shot.who, is_mask=masks is not None)
             refuse_empty(mask, shot.who)
         except RequestError as error:
-            problems.append(str(error))
+            told = str(error)
+            same = told.removeprefix(shot.who) in (text.removeprefix(who) for who, text in problems.items())
+            problems[shot.who] = f"{shot.who}: the same." if same else told
         if len(problems) == MOST_PROBLEMS and number + 1 < len(shots):
-            problems.append("There may be more: Check Views tells of each view.")
+            problems[""] = "There may be more: Check Views tells of each view."
             break
     if problems:
-        raise RequestError("\n".join(problems))
+        raise RequestError("\n".join(problems.values()))
     return made, made.any(axis=(1, 2))
 
 

@@ -59,7 +59,7 @@ class Shot:
     @property
     def names(self) -> list[str]:
         """What other files of this view, such as its mask, may be called."""
-        own = [] if self.picture.frame is not None else [self.picture.name, Path(self.picture.name).stem]
+        own = [] if self.picture.frame is not None else _names(self.picture.name)
         return own if self.frame is not None else [self.camera.name, *own]
 
 
@@ -87,8 +87,8 @@ def list_shots(
     frames : ints, optional
         Of the scene. Without, the cameras are taken as they are now.
     pictures : path, optional
-        A folder whose files are called as the cameras, or end in the frames' numbers. Without, the cameras'
-        background images are taken.
+        A folder whose files are called as the cameras or their background images, or end in the frames' numbers.
+        Without, the background images are taken.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def list_shots(
     if frames is None:
         if folder is None:
             return [Shot(camera, picture_of(camera)) for camera in found]
-        files = [folder.find([camera.name]) for camera in found]
+        files = [folder.find([camera.name, *_picture_names(camera)]) for camera in found]
         refuse_missing([camera.name for camera, file in zip(found, files, strict=True) if not file], folder)
         return [Shot(camera, Picture(file.name, path=file)) for camera, file in zip(found, files, strict=True)]
     chosen = check_frames(frames)
@@ -114,6 +114,16 @@ def list_shots(
     return [
         Shot(camera, Picture(file.name, path=file), frame, frame) for frame, file in zip(chosen, files, strict=True)
     ]
+
+
+def _picture_names(camera: bpy.types.Object) -> list[str]:
+    """What a file instead of a camera's background image may be called, as that is."""
+    background = _background(camera)
+    return _names(background.image.name) if background is not None and background.source == "IMAGE" else []
+
+
+def _names(picture: str) -> list[str]:
+    return [picture, Path(picture).stem]
 
 
 def check_frames(frames: Iterable[int]) -> Sequence[int]:
