@@ -113,6 +113,7 @@ def test_the_pictures_come_as_masks(scene, tmp_path):
     camera_files.write_pictures(tmp_path / "Set", cameras)
     # So Blender's file browser calls a folder, with the name of the open file.
     assert bpy.ops.dist.import_cameras(filepath=str(tmp_path / "Set" / "untitled.blend")) == {"FINISHED"}
+    assert set(bpy.context.selected_objects) == set(scene.dist.cameras.objects)
     chosen = scene.dist.cameras
     assert chosen.name == "Set" and scene.dist.points is None
     assert [camera.name for camera in chosen.objects] == ["pic0", "pic1", "pic2"]

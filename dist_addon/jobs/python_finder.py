@@ -118,7 +118,7 @@ def check_python(path: str, thorough: bool = False) -> WorkerPython:
     missing = [name for name in PACKAGES if name not in packages]
     if missing:
         raise JobError(
-            f"“{path}” is a Python without {', '.join(missing)}. In the add-on's preferences, leave the field Python "
+            f"“{path}” is a Python without {', '.join(missing)}.\nIn the add-on's preferences, leave the field Python "
             "empty and press Install PyTorch, which makes an environment of the add-on's own; or, where that Python is "
             "a virtual environment of yours, install what is missing there: "
             f'"{path}" -m pip install {" ".join(missing)}'
@@ -154,7 +154,8 @@ def find_python(chosen: str = "", own: str = "") -> WorkerPython:
         try:
             return check_python(path)
         except JobError as error:
-            without.append(str(error))
+            # The remedy, on further lines, is the same for all.
+            without.append(str(error).splitlines()[0])
     tried = "\n".join(f"- {line}" for line in without) or "- (no Python at all)"
     raise JobError(
         "No Python for the worker was found: it needs one with " + ", ".join(PACKAGES) + ". Press Install "

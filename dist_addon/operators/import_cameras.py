@@ -11,6 +11,7 @@ from bpy.props import EnumProperty, StringProperty
 from .. import api, properties
 from ..view_properties import RELATIVE
 from ..worker.dist_engine.protocol import AXES, RequestError
+from .result import choose
 
 
 class DIST_OT_import_cameras(bpy.types.Operator):
@@ -60,6 +61,8 @@ class DIST_OT_import_cameras(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         properties.choose(context.scene, found)
+        # Numpad . shows then where they are, however small.
+        choose(context, found.cameras)
         self.report({"WARNING" if found.missing else "INFO"}, " ".join(found.notes))
         return {"FINISHED"}
 

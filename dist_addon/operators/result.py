@@ -84,7 +84,7 @@ def show_one(image: bpy.types.Image, known: Sequence[bpy.types.Image]) -> None:
 
 
 def choose(context: bpy.types.Context, things: Sequence[bpy.types.Object]) -> None:
-    """Select nothing but these objects, the last one active, so that its sliders are shown; not while editing."""
+    """Select nothing but these objects, the last one active; not while editing."""
     layer = context.view_layer
     if context.mode != "OBJECT":
         return
