@@ -414,6 +414,21 @@ def test_a_shape_is_found_from(kind: str, tmp_path: Path) -> None:
     assert error_of(prior, found.code, prior.codes[5]) < 0.25 * before
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_beside_masks_who_sees_points_counts_once_there_is_a_start(masked: bool) -> None:
+    prior = Prior.load(PRIOR)
+    identity = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+    views = orbit(4)
+    field = prior.decoder.field(prior.codes[5])
+    points, seen, _ = visible_points(field, Cameras.from_views(views, torch.device("cpu")), 30)
+    job = request(silhouettes(prior.codes[5], views, identity), views)
+    job = replace(job, masked=np.full(4, masked), points=points, sights=seen)
+    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
+    for start in (True, False):
+        sample = observations.sample(observations.draw(400, start=start), observations.cameras, identity)
+        assert len(sample.points.at) == 30 and len(sample.sights.rays) == (0 if start and masked else 30)
+
+
 def visible_points(field: Field, cameras: Cameras, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points of the surface that a camera sees, which one, and the same as pictures of depth (V, SIZE, SIZE)."""
     place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
