@@ -21,7 +21,7 @@ from .api import ViewCheck
 from .labels import draw_text
 from .operators import check_inputs, running
 from .scene.axes import read_axes
-from .scene.result import how_well, is_poor, is_result, overlap, why_fixed
+from .scene.result import how_well, is_result, overlap, why_fixed
 from .worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, SHAPE, TRAIN, RequestError
 
 STATE_ICONS: dict[str, Any] = {
@@ -187,8 +187,10 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
             if found := overlap(context.scene, camera.name):
                 layout.label(text=f"IoU of “{found[0]}” here: {found[1]:.0%}", icon="BLANK1")
         active = context.view_layer.objects.active
-        if is_result(active) and (told := how_well(active)) and told not in running.outcome:
-            draw_text(layout, context, f"“{active.name}”: {told}", "ERROR" if is_poor(active) else "INFO")
+        if is_result(active) and active.session_uid not in running.added_uids:
+            told, poor = how_well(active)
+            if told:
+                draw_text(layout, context, f"“{active.name}”: {told}", "ERROR" if poor else "INFO")
 
 
 class DIST_PT_render(DIST_Panel, bpy.types.Panel):

@@ -346,7 +346,7 @@ def make_folders(parent: Path, count: int, last: str) -> list[Path]:
     return folders
 
 
-@pytest.mark.parametrize("last", ["done", "error", "cancelled"])
+@pytest.mark.parametrize("last", ["done", "error", "cancelled", "progress"])
 def test_old_finished_jobs_are_deleted(tmp_path, last):
     folders = make_folders(tmp_path, 25, last)
     made = new_folder(tmp_path)
@@ -356,6 +356,7 @@ def test_old_finished_jobs_are_deleted(tmp_path, last):
 def test_other_folders_stay(tmp_path):
     folders = make_folders(tmp_path, 30, "done")
     (folders[0] / "events.jsonl").write_text(json.dumps({"event": "progress"}) + "\n")
+    (folders[0] / "checkpoint.safetensors").touch()
     (folders[1] / "events.jsonl").write_text("")
     (folders[2] / "events.jsonl").unlink()
     mine = tmp_path / "dist_my_renderings"

@@ -14,7 +14,8 @@ import pytest
 from dist_addon import api
 from dist_addon.jobs import JobError
 from dist_addon.operators import running
-from dist_addon.scene.result import add_result, how_well, is_poor, overlap, replace_mesh, reset_code, set_code
+from dist_addon.operators.result import DIST_OT_import_result
+from dist_addon.scene.result import add_result, how_well, overlap, replace_mesh, reset_code, set_code
 from dist_addon.worker.dist_engine.protocol import RequestError, Result
 
 ODD = "Far less than the others: Cam1. Check the mask and the camera there."
@@ -83,17 +84,46 @@ def test_cameras_of_any_name_have_an_overlap(scene, rig, worker, prior, tmp_path
 def test_a_result_that_shows_something_else_is_called_poor(scene, rig, worker, prior, tmp_path, capfd):
     folder = make(scene, rig, worker, prior, tmp_path / "job").folder
     data = json.loads((folder / "result.json").read_text())
+    # One wrong mask does not make it poor.
+    data["report"] |= {"iou": {"Cam0": 0.1, "Cam1": 0.9, "Cam2": 0.97}, "disagree": ["Cam0"]}
+    (folder / "result.json").write_text(json.dumps(data))
+    told, poor = how_well(api.import_result(folder))
+    assert "by 90% (IoU). Far less than the others: Cam0." in told and not poor
     data["report"] |= {"iou": {"Cam0": 0.7, "Cam1": 0.8}, "disagree": []}
     (folder / "result.json").write_text(json.dumps(data))
     thing = api.import_result(folder)
-    assert is_poor(thing) and "only 75% (IoU): the thing is of another kind than the shape prior" in how_well(thing)
+    told, poor = how_well(thing)
+    assert poor and "only 75% (IoU): the thing is of another kind than the shape prior" in told
     assert bpy.ops.dist.import_result(folder=str(folder)) == {"FINISHED"}
     assert "Warning: Added" in capfd.readouterr().out
     # A shape that was changed since was compared with nothing.
     set_code(thing, np.array(thing["dist_code"]) + 0.1)
-    assert how_well(thing) == "" and not is_poor(thing) and overlap(scene, "Cam0")[0] != thing.name
+    assert how_well(thing) == ("", False) and overlap(scene, "Cam0")[0] != thing.name
     reset_code(thing)
-    assert "75%" in how_well(thing)
+    assert "75%" in how_well(thing)[0]
+
+
+def test_a_result_is_selected_by_who_asks_for_it(scene, rig, worker, prior, tmp_path):
+    folder = str(make(scene, rig, worker, prior, tmp_path / "job").folder)
+    told = []
+
+    def press(asked: bool) -> None:
+        """As the button does, or as a job's end does."""
+        operator = SimpleNamespace(
+            folder=folder, options=SimpleNamespace(is_invoke=asked), report=lambda *words: told.append(words)
+        )
+        assert DIST_OT_import_result.execute(operator, bpy.context) == {"FINISHED"}
+
+    press(asked=False)
+    assert bpy.context.view_layer.objects.active is None
+    press(asked=True)
+    assert bpy.context.view_layer.objects.active == scene.objects["DIST Shape.002"]
+    # Where Blender does not show it, it cannot be selected.
+    layer = bpy.context.view_layer.layer_collection.children["DIST Reconstructions"]
+    layer.exclude = True
+    press(asked=True)
+    layer.exclude = False
+    assert "Added “DIST Shape.003”" in told[-1][1]
 
 
 def test_a_new_shape_has_not_the_old_ones_colours(scene, rig, worker, prior, tmp_path):

@@ -65,6 +65,11 @@ def test_pictures_of_a_folder_go_to_the_cameras_of_their_names(scene, rig, tmp_p
         write_picture(tmp_path / f"photo{number}.png", pixels)
     request = api.gather(rig, box(), pictures=tmp_path)
     np.testing.assert_array_equal(request.masks, [255 * block(number) for number in (1, 10, 20)])
+    # Blender's name of a second “photo1.jpg”, of another folder.
+    rig.objects["Cam2"].data.background_images[0].image.name = "photo1.jpg.001"
+    (tmp_path / "photo1.png").rename(tmp_path / "photo1.jpg")
+    with pytest.raises(RequestError, match=r"“photo1.jpg” .* fits both “Cam1” and “Cam2”.*called alike"):
+        api.gather(rig, box(), pictures=tmp_path)
 
 
 def test_folders_that_do_not_tell(scene, rig, tmp_path):
@@ -110,7 +115,10 @@ def test_all_pictures_with_a_problem_are_told_at_once(scene, rig, tmp_path, monk
         api.gather(rig, box(), **inputs)
     told = str(caught.value).splitlines()
     assert "“Cam0” has an empty mask: it shows nothing. Take" in told[0] and "is 4 x 4" in told[1]
-    assert told[2] == "The picture “Cam2.png” of camera “Cam2”: the same."
+    assert "“Cam2” has an empty mask: it shows nothing." in told[2]
+    write_picture(tmp_path / "Cam1.png", coloured(block(10)))
+    with pytest.raises(RequestError, match=r"\nThe picture “Cam1.png” of camera “Cam1”: the same\.\n"):
+        api.gather(rig, box(), **inputs)
     monkeypatch.setattr(scene_masks, "MOST_PROBLEMS", 1)
     with pytest.raises(RequestError, match=r"“Cam0.png”.*\nThere may be more: Check Views tells"):
         api.gather(rig, box(), **inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -415,7 +416,9 @@ def test_a_shape_is_found_from(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("masked", [True, False])
-def test_beside_masks_who_sees_points_counts_once_there_is_a_start(masked: bool) -> None:
+def test_beside_masks_who_sees_points_counts_once_there_is_a_start(
+    masked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prior = Prior.load(PRIOR)
     identity = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
     views = orbit(4)
@@ -423,10 +426,22 @@ def test_beside_masks_who_sees_points_counts_once_there_is_a_start(masked: bool)
     points, seen, _ = visible_points(field, Cameras.from_views(views, torch.device("cpu")), 30)
     job = request(silhouettes(prior.codes[5], views, identity), views)
     job = replace(job, masked=np.full(4, masked), points=points, sights=seen)
+    job = replace(job, settings=replace(job.settings, iterations=2, rays=400))
+    sample, counted = Observations.sample, list[bool]()
+
+    def spied(self: Observations, *state: Any) -> Sample:
+        taken = sample(self, *state)
+        assert len(taken.sights.rays) in (0, len(taken.points.at)) and len(taken.points.at)
+        counted.append(len(taken.sights.rays) > 0)
+        return taken
+
+    monkeypatch.setattr(Observations, "sample", spied)
+    monkeypatch.setattr("dist_engine.fitting.start.CANDIDATES", 10)
+    monkeypatch.setattr("dist_engine.fitting.fit.STARTS", 2)
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    for start in (True, False):
-        sample = observations.sample(observations.draw(400, start=start), observations.cameras, identity)
-        assert len(sample.points.at) == 30 and len(sample.sights.rays) == (0 if start and masked else 30)
+    fit(job, prior, observations, Counter(), tmp_path, Quiet())
+    # First not at all, and then always.
+    assert counted == sorted(counted) and counted[-1] and counted[0] != masked
 
 
 def visible_points(field: Field, cameras: Cameras, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     """Reconstruct, and write the scene and the report where the options say."""
     found = api.reconstruct(**gather_inputs(options), folder=options.job, progress=show)
     print(f"Added “{found.object.name}”; the job is in {found.folder}", file=sys.stderr)
-    if told := how_well(found.object):
+    if told := how_well(found.object)[0]:
         print(told, file=sys.stderr)
     write_report(options.json, found.report)
     save_scene(options.out)
@@ -65,7 +65,7 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
     Raises
     ------
     RequestError
-        The file has no thing of a name.
+        The file has no thing of a name, or there are neither cameras nor points.
     """
     inputs = properties.inputs(bpy.context.scene, named("collection", options.cameras))
     if options.masks:
@@ -84,7 +84,7 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
     inputs["refine_shape"] &= not options.keep_shape
     if inputs["cameras"] is None and inputs["points"] is None:
         raise RequestError(
-            "The scene has no cameras chosen: give the name of their collection with --cameras. "
+            "The scene has no cameras chosen: give their collection's name with --cameras, or points with --points. "
             + (f"The file is {bpy.data.filepath}." if bpy.data.filepath else "No file is open: was its path right?")
         )
     return inputs
@@ -107,4 +107,4 @@ def _masks(text: str) -> Any:
         raise RequestError(
             f"The masks “{text}” are neither “alpha” nor “background”, and neither a folder nor a mask of the file's."
         )
-    return named("mask", text)
+    return bpy.data.masks[text]

@@ -38,7 +38,7 @@ class Record:
         The prior that it is of, or makes.
     state : str
         ``queued``, ``running`` or ``paused`` while a Blender takes care of it; ``done``, ``failed`` or ``cancelled``;
-        ``interrupted`` where its Blender or its machine went down.
+        ``interrupted`` where its Blender was quit, or went down.
     when : float
         When it was asked for, in seconds since 1970.
     error : str
@@ -121,11 +121,14 @@ def new_folder(parent: Path) -> Path:
 def prune(parent: Path, keep: int = KEPT) -> None:
     """Delete the folders of finished jobs in `parent`, but for those among the newest `keep`.
 
-    A job that may still run, or could go on, stays; so does everything that `new_folder` did not make.
+    A job that may still run, was not begun, or could go on from a checkpoint stays; so does everything that
+    `new_folder` did not make.
     """
     made = sorted(path for path in parent.glob("dist_*") if NAME.fullmatch(path.name))
     for folder in made[: max(len(made) - keep, 0)]:
-        if not folder.is_symlink() and last_event(folder).get("event") in ENDS and not is_locked(folder):
+        last = last_event(folder).get("event")
+        over = last in ENDS or (last is not None and not (folder / CHECKPOINT_FILE).exists())
+        if over and not folder.is_symlink() and not is_locked(folder):
             # One that is open elsewhere, or another user's, goes another time.
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -154,7 +154,7 @@ def find_python(chosen: str = "", own: str = "") -> WorkerPython:
         try:
             return check_python(path)
         except JobError as error:
-            # The remedy, on further lines, is the same for all.
+            # What to do about packages that are missing, on further lines, is told above.
             without.append(str(error).splitlines()[0])
     tried = "\n".join(f"- {line}" for line in without) or "- (no Python at all)"
     raise JobError(

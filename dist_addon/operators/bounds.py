@@ -11,7 +11,7 @@ from ..steps import Steps
 from ..worker.dist_engine.protocol import RECONSTRUCT
 from . import running
 from .reading import ReadingOperator
-from .result import choose
+from .result import select
 
 
 class DIST_OT_make_bounds(ReadingOperator, bpy.types.Operator):
@@ -38,10 +38,8 @@ class DIST_OT_make_bounds(ReadingOperator, bpy.types.Operator):
     def done(self: Any, context: bpy.types.Context, made: api.MadeBounds) -> set[Any]:
         """Choose them."""
         properties.of(context.scene).bounds = made.object
-        # Ready to be turned. A new one is not in the view layer before this.
-        context.view_layer.update()
-        if made.object.name in context.view_layer.objects:
-            choose(context, [made.object])
+        # Ready to be turned.
+        select(context, [made.object])
         # What was wrong with the bounds may be told still.
         if running.failed and running.outcome_task == RECONSTRUCT:
             running.say("")

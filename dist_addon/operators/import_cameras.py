@@ -11,7 +11,7 @@ from bpy.props import EnumProperty, StringProperty
 from .. import api, properties
 from ..view_properties import RELATIVE
 from ..worker.dist_engine.protocol import AXES, RequestError
-from .result import choose
+from .result import select
 
 
 class DIST_OT_import_cameras(bpy.types.Operator):
@@ -62,7 +62,7 @@ class DIST_OT_import_cameras(bpy.types.Operator):
             return {"CANCELLED"}
         properties.choose(context.scene, found)
         # Numpad . shows then where they are, however small.
-        choose(context, found.cameras)
+        select(context, found.cameras)
         self.report({"WARNING" if found.missing else "INFO"}, " ".join(found.notes))
         return {"FINISHED"}
 

@@ -10,7 +10,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from .. import api
-from ..scene.result import how_well, is_poor
+from ..scene.result import how_well
 from ..view_properties import RELATIVE
 from ..worker.dist_engine.protocol import IMPORT, RENDER, SHAPE, TRAIN, RequestError
 
@@ -58,15 +58,15 @@ class DIST_OT_import_result(bpy.types.Operator):
                 told = f"Made the images {', '.join(image.name for image in images.values())}"
             elif task == SHAPE:
                 added = api.import_shapes(folder, context.scene)
-                choose(context, added)
+                select(context, added)
                 told = f"Added {', '.join(f'“{thing.name}”' for thing in added)}"
             else:
                 thing = api.import_result(folder, context.scene)
-                # Not where a job ends by itself while the user works.
+                # A fit is long: when it ends by itself, the user works on something else.
                 if self.options.is_invoke:
-                    choose(context, [thing])
-                poor = is_poor(thing)
-                told = f"Added “{thing.name}”. {how_well(thing)}".strip()
+                    select(context, [thing])
+                fit, poor = how_well(thing)
+                told = f"Added “{thing.name}”. {fit}".strip()
         except RequestError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -83,10 +83,13 @@ def show_one(image: bpy.types.Image, known: Sequence[bpy.types.Image]) -> None:
         free[0].image = image
 
 
-def choose(context: bpy.types.Context, things: Sequence[bpy.types.Object]) -> None:
-    """Select nothing but these objects, the last one active; not while editing."""
+def select(context: bpy.types.Context, things: Sequence[bpy.types.Object]) -> None:
+    """Select nothing but these objects, the last one active; not while editing, nor what is not in the view layer."""
     layer = context.view_layer
-    if context.mode != "OBJECT":
+    # New ones are not in it before; and their collection may be excluded.
+    layer.update()
+    things = [thing for thing in things if thing.name in layer.objects]
+    if context.mode != "OBJECT" or not things:
         return
     for thing in layer.objects:
         thing.select_set(thing in things, view_layer=layer)

@@ -261,7 +261,7 @@ def _finish(run: Run) -> None:
         except RuntimeError as error:
             say(str(error).removeprefix("Error: ").strip(), run.task, failure=True)
         else:
-            poor = any(scene_result.is_poor(thing) for thing in added)
+            poor = any(scene_result.how_well(thing)[1] for thing in added)
             say("\n".join([*_made(run, added), *run.progress.warnings]), run.task, failure=poor, added=added)
 
 
@@ -278,7 +278,7 @@ def _made(run: Run, added: list[bpy.types.Object]) -> list[str]:
     if len(shapes) > 1:
         return [f"Added {len(shapes)} shapes, “{shapes[0].name}” to “{shapes[-1].name}”."]
     told = [
-        " ".join(filter(None, [f"Added “{thing.name}”.", scene_result.how_well(thing), _in_its_place(thing)]))
+        " ".join(filter(None, [f"Added “{thing.name}”.", scene_result.how_well(thing)[0], _in_its_place(thing)]))
         for thing in shapes
     ]
     if cameras:

@@ -81,6 +81,17 @@ class Folder:
         return found[0] if found else None
 
 
+def refuse_shared(names: list[str], files: list[Path | None], folder: Folder) -> None:
+    """Raise `RequestError` where two cameras that stand still would get the same file of a folder."""
+    taken: dict[Path, str] = {}
+    for name, file in zip(names, files, strict=True):
+        if file is not None and taken.setdefault(file, name) != name:
+            raise RequestError(
+                f"“{file.name}” in the {folder.what} folder {folder.path} fits both “{taken[file]}” and “{name}”, "
+                "whose pictures are called alike: call the files as the cameras."
+            )
+
+
 def refuse_missing(missing: list[str], folder: Folder) -> None:
     """Raise `RequestError` where there are views that no file of a folder fits."""
     if missing:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..steps import Steps
 from ..worker.dist_engine.protocol import RequestError
-from .folders import Folder, refuse_missing
+from .folders import Folder, refuse_missing, refuse_shared
 from .images import Picture
 from .shots import Shot
 
@@ -67,6 +67,8 @@ def mask_shots(shots: list[Shot], masks: Masks) -> list[Shot]:
     folder = Folder(masks, "mask")
     files = [folder.find(shot.names, shot.number) for shot in shots]
     refuse_missing([shot.name for shot, file in zip(shots, files, strict=True) if not file], folder)
+    if shots[0].frame is None:
+        refuse_shared([shot.name for shot in shots], files, folder)
     return [
         replace(shot, picture=Picture(file.name, path=file)) for shot, file in zip(shots, files, strict=True) if file
     ]
@@ -118,7 +120,8 @@ def read_masks(
         Pictures cannot be read, tell no mask, show nothing, or differ in size: some of them are named.
     """
     made = np.empty((len(shots), height, width), np.uint8)
-    problems: dict[str, str] = {}
+    problems: list[str] = []
+    last = ""
     if isinstance(masks, Background) and not 0 < masks.tolerance < 1:
         raise RequestError(f"The background's tolerance is {masks.tolerance}: give a number between 0 and 1.")
     for number, (mask, shot) in enumerate(zip(made, shots, strict=True)):
@@ -136,14 +139,14 @@ def read_masks(
                 mask[:] = _covered(pixels, shot.who, is_mask=masks is not None)
             refuse_empty(mask, shot.who)
         except RequestError as error:
-            told = str(error)
-            same = told.removeprefix(shot.who) in (text.removeprefix(who) for who, text in problems.items())
-            problems[shot.who] = f"{shot.who}: the same." if same else told
+            told = str(error).removeprefix(shot.who)
+            problems.append(f"{shot.who}: the same." if told == last else str(error))
+            last = told
         if len(problems) == MOST_PROBLEMS and number + 1 < len(shots):
-            problems[""] = "There may be more: Check Views tells of each view."
+            problems.append("There may be more: Check Views tells of each view.")
             break
     if problems:
-        raise RequestError("\n".join(problems.values()))
+        raise RequestError("\n".join(problems))
     return made, made.any(axis=(1, 2))
 
 

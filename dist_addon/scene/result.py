@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import zlib
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from . import cameras as scene_cameras
 COLLECTION = "DIST Reconstructions"
 # The start of the custom property with the overlap (IoU) in a view; its name follows.
 IOU = "dist_iou_"
-# A fit whose outlines overlap the pictures' by less, in the mean, shows something else.
+# A fit whose outlines overlap the pictures' by less, in the median, shows something else.
 POOR = 0.85
 # Custom properties of a result's object: its shape's code, the code's prior (as `prior_files.find_prior` takes it), how
 # many of the object's units the prior's unit is long, and how fine its mesh is to be. A mesh has `CODE` and
@@ -335,21 +336,15 @@ def _collection(scene: bpy.types.Scene) -> bpy.types.Collection | None:
 
 
 def overlap(scene: bpy.types.Scene, view: str) -> tuple[str, float] | None:
-    """The newest of a scene's results that was fitted to a view: its name, and the overlap (IoU) there; else None."""
+    """The newest of a scene's results that was fitted to a view: its name, and the overlap (IoU) there; else None.
+
+    One whose shape was changed since does not count.
+    """
     found = _collection(scene)
     for thing in reversed(found.objects if found else ()):
         if (iou := thing.get(_property_name(IOU + view))) is not None and not _is_changed(thing):
             return thing.name, iou
     return None
-
-
-def mean_overlap(thing: bpy.types.Object) -> float | None:
-    """How well a result's outlines overlap the pictures' (IoU), in the mean.
-
-    None where no view had a mask, and where the shape was changed since.
-    """
-    found = [value for name, value in thing.items() if name.startswith(IOU)]
-    return sum(found) / len(found) if found and not _is_changed(thing) else None
 
 
 def _is_changed(thing: bpy.types.Object) -> bool:
@@ -358,23 +353,23 @@ def _is_changed(thing: bpy.types.Object) -> bool:
     return first is not None and list(first) != list(thing[CODE])
 
 
-def is_poor(thing: bpy.types.Object) -> bool:
-    """Whether a result shows something else than the pictures."""
-    found = mean_overlap(thing)
-    return found is not None and found < POOR
+def how_well(thing: bpy.types.Object) -> tuple[str, bool]:
+    """How well a result fits its pictures, in sentences, and whether that is poor.
 
-
-def how_well(thing: bpy.types.Object) -> str:
-    """How well a result fits its pictures, in sentences; empty where `mean_overlap` is None."""
-    found = mean_overlap(thing)
-    if found is None:
-        return ""
-    text = f"Its outlines overlap the pictures' by {'only ' * is_poor(thing)}{found:.0%} (IoU)"
-    if is_poor(thing):
+    The sentences are empty where no view had a mask, and where the shape was changed since. One wrong mask among
+    several does not make a result poor: it is told on its own.
+    """
+    found = [value for name, value in thing.items() if name.startswith(IOU)]
+    if not found or _is_changed(thing):
+        return "", False
+    usual = statistics.median(found)
+    poor = usual < POOR
+    text = f"Its outlines overlap the pictures' by {'only ' * poor}{usual:.0%} (IoU)"
+    if poor:
         text += ": the thing is of another kind than the shape prior, or masks, cameras or bounds are wrong"
     if odd := thing.get("dist_disagree"):
         text += f". Far less than the others: {odd}. Check the mask and the camera there"
-    return f"{text}."
+    return f"{text}.", poor
 
 
 def _property_name(name: str) -> str:

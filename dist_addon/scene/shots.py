@@ -13,7 +13,7 @@ import bpy
 from ..worker.dist_engine.protocol import RequestError
 from . import cameras as scene_cameras
 from .clips import clip_of, clip_picture
-from .folders import Folder, refuse_missing
+from .folders import Folder, refuse_missing, refuse_shared
 from .images import Picture
 from .lenses import Lens, lens_of
 from .sequences import movie_frame, numbered_file
@@ -102,6 +102,7 @@ def list_shots(
             return [Shot(camera, picture_of(camera)) for camera in found]
         files = [folder.find([camera.name, *_picture_names(camera)]) for camera in found]
         refuse_missing([camera.name for camera, file in zip(found, files, strict=True) if not file], folder)
+        refuse_shared([camera.name for camera in found], files, folder)
         return [Shot(camera, Picture(file.name, path=file)) for camera, file in zip(found, files, strict=True)]
     chosen = check_frames(frames)
     if len(found) > 1:

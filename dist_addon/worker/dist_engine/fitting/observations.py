@@ -233,7 +233,7 @@ class Observations:
         """About `count` pixels with masks, spread over the kinds by `SHARES`, and half as many of each other kind.
 
         Colours are compared at a `level` of the pictures: 0 is the finest, -1 the coarsest; None leaves them out. While
-        a `start` is sought with masks, it does not count who sees the points: of a wrong shape, that misleads.
+        a `start` is sought with masks, of any view, it does not count who sees points: of a wrong shape, that misleads.
         """
         picks = [self._some(pool, int(SHARES[name] * count)) for name, pool in self.pools.items() if len(pool)]
         points = torch.arange(len(self.points), device=self.points.device)
