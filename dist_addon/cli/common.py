@@ -31,10 +31,8 @@ def named(kind: str, name: str | None) -> Any:
     known = getattr(bpy.data, f"{kind}s")
     found = None if name is None else known.get(name)
     if name is not None and found is None:
-        some = ", ".join(f"“{each.name}”" for each in list(known)[:MOST_NAMES])
-        raise RequestError(
-            f"The file has no {kind} “{name}”: it has {some or 'none'}{', …' * (len(known) > MOST_NAMES)}."
-        )
+        some = [f"“{each.name}”" for each in known[:MOST_NAMES]] + ["…"] * (len(known) > MOST_NAMES)
+        raise RequestError(f"The file has no {kind} “{name}”: it has {', '.join(some) or 'none'}.")
     return found
 
 

@@ -159,7 +159,8 @@ def describe(item: job_items.DIST_JobItem) -> str:
         # Of no use to a reader: to a script, the file is.
         report.pop("code", None)
         parts.append("Report\n" + json.dumps(report, indent=1, ensure_ascii=False))
-    except (RequestError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
+        # No result, or one that is damaged.
         pass
     try:
         parts.append("Log\n" + (folder / "log.txt").read_text(encoding="utf-8", errors="replace")[-LONGEST_LOG:])

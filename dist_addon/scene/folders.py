@@ -72,6 +72,36 @@ class Folder:
         numbered = [file for file in self.files if (end := re.search(r"\d+$", file.stem)) and int(end[0]) == number]
         return self._only(numbered, str(number))
 
+    def find_all(self, views: Iterable[tuple[str, Iterable[str], int | None]]) -> list[Path]:
+        """Return the file of each view: of its name, for messages, and of what `find` takes.
+
+        Raises
+        ------
+        RequestError
+            A view has no file, or several, or two views without a number have the same.
+        """
+        found, missing, taken = [], [], dict[Path, str]()
+        for view, names, number in views:
+            file = self.find(names, number)
+            if file is None:
+                missing.append(view)
+                continue
+            found.append(file)
+            if number is None and taken.setdefault(file, view) != view:
+                raise RequestError(
+                    f"“{file.name}” in the {self.what} folder {self.path} fits both “{taken[file]}” and “{view}”, "
+                    "whose pictures are called alike: call the files as the cameras."
+                )
+        if missing:
+            shown = ", ".join(f"“{view}”" for view in missing[:8])
+            shown += f" and {len(missing) - 8} more" * (len(missing) > 8)
+            raise RequestError(
+                f"The {self.what} folder {self.path} has no file for {shown}: a file is to be called as the camera or "
+                "its picture, or, of an animated camera, to end in the picture's number. Rename the files, or leave "
+                "these out."
+            )
+        return found
+
     def _only(self, found: list[Path], name: str) -> Path | None:
         if len(found) > 1:
             raise RequestError(
@@ -79,25 +109,3 @@ class Folder:
                 "keep one of them there."
             )
         return found[0] if found else None
-
-
-def refuse_shared(names: list[str], files: list[Path | None], folder: Folder) -> None:
-    """Raise `RequestError` where two cameras that stand still would get the same file of a folder."""
-    taken: dict[Path, str] = {}
-    for name, file in zip(names, files, strict=True):
-        if file is not None and taken.setdefault(file, name) != name:
-            raise RequestError(
-                f"“{file.name}” in the {folder.what} folder {folder.path} fits both “{taken[file]}” and “{name}”, "
-                "whose pictures are called alike: call the files as the cameras."
-            )
-
-
-def refuse_missing(missing: list[str], folder: Folder) -> None:
-    """Raise `RequestError` where there are views that no file of a folder fits."""
-    if missing:
-        shown = ", ".join(f"“{name}”" for name in missing[:8]) + (f" and {len(missing) - 8} more" * (len(missing) > 8))
-        raise RequestError(
-            f"The {folder.what} folder {folder.path} has no file for {shown}: a file is to be called as the camera or "
-            "its picture, or, of an animated camera, to end in the picture's number. Rename the files, or leave these "
-            "out."
-        )

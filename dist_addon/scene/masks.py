@@ -10,7 +10,7 @@ import numpy as np
 
 from ..steps import Steps
 from ..worker.dist_engine.protocol import RequestError
-from .folders import Folder, refuse_missing, refuse_shared
+from .folders import Folder
 from .images import Picture
 from .shots import Shot
 
@@ -64,14 +64,8 @@ def mask_shots(shots: list[Shot], masks: Masks) -> list[Shot]:
         raise RequestError(
             f"The masks are {masks!r}: give a folder, a mask of Blender's, a Background, or None for alpha."
         )
-    folder = Folder(masks, "mask")
-    files = [folder.find(shot.names, shot.number) for shot in shots]
-    refuse_missing([shot.name for shot, file in zip(shots, files, strict=True) if not file], folder)
-    if shots[0].frame is None:
-        refuse_shared([shot.name for shot in shots], files, folder)
-    return [
-        replace(shot, picture=Picture(file.name, path=file)) for shot, file in zip(shots, files, strict=True) if file
-    ]
+    files = Folder(masks, "mask").find_all((shot.name, shot.names, shot.number) for shot in shots)
+    return [replace(shot, picture=Picture(file.name, path=file)) for shot, file in zip(shots, files, strict=True)]
 
 
 def mask_size(shots: list[Shot]) -> tuple[int, int]:

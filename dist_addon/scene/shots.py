@@ -13,7 +13,7 @@ import bpy
 from ..worker.dist_engine.protocol import RequestError
 from . import cameras as scene_cameras
 from .clips import clip_of, clip_picture
-from .folders import Folder, refuse_missing, refuse_shared
+from .folders import Folder
 from .images import Picture
 from .lenses import Lens, lens_of
 from .sequences import movie_frame, numbered_file
@@ -100,9 +100,8 @@ def list_shots(
     if frames is None:
         if folder is None:
             return [Shot(camera, picture_of(camera)) for camera in found]
-        files = [folder.find([camera.name, *_picture_names(camera)]) for camera in found]
-        refuse_missing([camera.name for camera, file in zip(found, files, strict=True) if not file], folder)
-        refuse_shared([camera.name for camera in found], files, folder)
+        views = [(camera.name, [camera.name, *_picture_names(camera)], None) for camera in found]
+        files = folder.find_all(views)
         return [Shot(camera, Picture(file.name, path=file)) for camera, file in zip(found, files, strict=True)]
     chosen = check_frames(frames)
     if len(found) > 1:
@@ -110,8 +109,7 @@ def list_shots(
     camera = found[0]
     if folder is None:
         return [_shot_at(camera, frame) for frame in chosen]
-    files = [folder.find([], frame) for frame in chosen]
-    refuse_missing([f"frame {frame}" for frame, file in zip(chosen, files, strict=True) if not file], folder)
+    files = folder.find_all((f"frame {frame}", [], frame) for frame in chosen)
     return [
         Shot(camera, Picture(file.name, path=file), frame, frame) for frame, file in zip(chosen, files, strict=True)
     ]
