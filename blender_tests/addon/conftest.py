@@ -15,8 +15,10 @@ import pytest
 
 import dist_addon
 from blender_tests.addon.stage import FAKE_WORKER, ROOT, add_camera, make_picture
-from dist_addon import prior_files
+from dist_addon import jobs, prior_files
+from dist_addon.api import common
 from dist_addon.jobs import find_python
+from dist_addon.operators import running
 
 ENDED = pytest.StashKey[int]()
 
@@ -95,6 +97,24 @@ def rig(scene: bpy.types.Scene) -> bpy.types.Collection:
     scene.dist.cameras, scene.dist.bounds = collection, empty
     bpy.context.view_layer.update()
     return collection
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch, worker: Path, prior: Path, tmp_path: Path) -> Iterator[Path]:
+    """Let the whole add-on use the stand-in worker and its prior; returns the folder of the next job."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    real = common.start
+
+    def start(request, _folder, _worker, **options):
+        return real(request, folder, worker, **options)
+
+    monkeypatch.setattr(common, "start", start)
+    monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
+    yield folder
+    running.stop()
+    running.say("")
+    jobs.leave_all()
 
 
 @pytest.fixture(scope="session")

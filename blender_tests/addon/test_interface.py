@@ -1,106 +1,30 @@
-"""Operators, panels, preferences and the command line, headless and with a stand-in worker."""
+"""Operators, panels and the command line, headless and with a stand-in worker."""
 
 from __future__ import annotations
 
 import json
 import os
-import time
 import warnings
-from types import SimpleNamespace
 
 import blf
 import bpy
 import numpy as np
 import pytest
 
-from blender_tests.addon.stage import add_camera, is_alive, make_picture, wait_until
+from blender_tests.addon.drawing import draw
+from blender_tests.addon.stage import is_alive, make_picture, wait_until
 from dist_addon import (
     api,
     cli,
-    jobs,
     labels,
     loss_curve,
     panels,
-    preferences,
-    prior_files,
     properties,
     registration,
     thumbnails,
-    worker_python,
 )
 from dist_addon.api import checks, common
-from dist_addon.jobs import installer, python_finder
 from dist_addon.operators import running
-from dist_addon.operators import worker as worker_operators
-
-
-@pytest.fixture
-def stand_in(monkeypatch, worker, prior, tmp_path):
-    """Let the whole add-on use the stand-in worker and its prior; returns the folder of the next job."""
-    folder = tmp_path / "job"
-    folder.mkdir()
-    real = common.start
-
-    def start(request, _folder, _worker, **options):
-        return real(request, folder, worker, **options)
-
-    monkeypatch.setattr(common, "start", start)
-    monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
-    yield folder
-    running.stop()
-    running.say("")
-    jobs.leave_all()
-
-
-class Layout:
-    """Takes what a panel draws, and checks that what it names is there."""
-
-    def __init__(self, drawn=None):
-        self.drawn = [] if drawn is None else drawn
-
-    def column(self, **_options):
-        return Layout(self.drawn)
-
-    def template_icon(self, icon_value, scale):
-        self.drawn.append(("icon", icon_value))
-
-    box = row = column
-
-    def template_icon_view(self, data, name, **_options):
-        self.prop(data, name)
-
-    def prop(self, data, name, **_options):
-        assert name in data.bl_rna.properties, name
-        self.drawn.append(("prop", name))
-
-    def operator(self, name, **_options):
-        module, action = name.split(".")
-        rna = getattr(getattr(bpy.ops, module), action).get_rna_type()
-        self.drawn.append(("operator", name))
-        return SimpleNamespace(**{key: None for key in list(rna.properties.keys())})
-
-    def template_list(self, kind, name, data, items, active_data, active, **_options):
-        assert getattr(bpy.types, kind).is_registered
-        assert items in data.bl_rna.properties and active in active_data.bl_rna.properties
-        for item in getattr(data, items):
-            panels.DIST_UL_jobs.draw_item(None, bpy.context, self, data, item, 0, active_data, active)
-
-    def label(self, text="", icon="NONE"):
-        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
-        self.drawn.append(("label", text))
-
-    def progress(self, text="", factor=0.0, type="BAR"):
-        assert type in bpy.types.UILayout.bl_rna.functions["progress"].parameters["type"].enum_items
-        assert 0 <= factor <= 1
-        self.drawn.append(("progress", text, factor))
-
-
-def draw() -> list[tuple]:
-    layout = Layout()
-    for panel in panels.CLASSES:
-        if issubclass(panel, bpy.types.Panel) and (not hasattr(panel, "poll") or panel.poll(bpy.context)):
-            panel.draw(SimpleNamespace(layout=layout), bpy.context)
-    return layout.drawn
 
 
 def test_everything_is_registered():
@@ -138,28 +62,6 @@ def test_the_panels_ask_for_what_the_views_need(scene, rig):
     assert {("prop", "frame_step"), ("prop", "tracks")} <= set(draw())
     scene.dist.cameras = None
     assert ("prop", "mask_source") not in draw()
-
-
-def draw_preferences(python: str = "") -> list[tuple]:
-    layout = Layout()
-    own = SimpleNamespace(layout=layout, python=python, bl_rna=preferences.DIST_AddonPreferences.bl_rna)
-    preferences.DIST_AddonPreferences.draw(own, bpy.context)
-    return layout.drawn
-
-
-@pytest.fixture
-def own_python(tmp_path, monkeypatch):
-    """Where the add-on's own environment is, apart from that of whoever runs the tests; fetching is allowed."""
-    folder = tmp_path / "python"
-    monkeypatch.setattr(worker_python, "folder", lambda: folder)
-    system = bpy.context.preferences.system
-    before = system.use_online_access
-    system.use_online_access = True
-    yield folder
-    jobs.leave_all()
-    worker_python.stop()
-    worker_python.say("")
-    system.use_online_access = before
 
 
 def test_the_views_are_listed_with_what_is_wrong(scene, rig):
@@ -235,99 +137,6 @@ def test_a_picture_that_was_made_anew_is_loaded_anew(tmp_path):
         thumbnails.of_file(path)
     assert len(thumbnails._files) == 2
     thumbnails.clear()
-
-
-def test_the_preferences_draw(own_python):
-    drawn = draw_preferences()
-    assert {("operator", "dist.test_worker"), ("operator", "dist.install_worker"), ("prop", "python")} <= set(drawn)
-    assert ("operator", "dist.cancel_install") not in drawn
-    (own_python / "env" / "bin").mkdir(parents=True)
-    for name in ("bin/python", "whole.json"):
-        (own_python / "env" / name).touch()
-    assert not any("Empty the field" in str(entry) for entry in draw_preferences())
-    assert any("Empty the field" in str(entry) for entry in draw_preferences("/other/python"))
-
-
-def test_the_worker_test_names_versions_and_devices(capfd, own_python):
-    assert bpy.ops.dist.test_worker() == {"FINISHED"}
-    shown = capfd.readouterr().out
-    assert any("torch" in str(entry) for entry in draw_preferences())
-    assert all(word in shown for word in ("Python 3.", "torch 2.", "libigl 2.", "safetensors", "devices: CPU"))
-
-
-def test_the_worker_test_runs_beside_the_window(own_python, monkeypatch):
-    monkeypatch.setattr(worker_operators, "in_background", lambda: False)
-    began = time.monotonic()
-    assert bpy.ops.dist.test_worker() == {"FINISHED"}
-    assert time.monotonic() - began < 0.5 and worker_python.tick() is not None
-    assert any("Loading PyTorch" in str(entry) for entry in draw_preferences()) and not bpy.ops.dist.test_worker.poll()
-    wait_until(lambda: worker_python.tick() is None, 120)
-    assert "devices: CPU" in worker_python.outcome and not worker_python.failed
-    assert bpy.ops.dist.test_worker.poll()
-
-
-def test_the_workers_python_is_sought_before_it_is_needed(scene, own_python, monkeypatch, python):
-    monkeypatch.setattr(worker_python, "in_background", lambda: False)
-    monkeypatch.setattr(worker_python, "_sought", None)
-    monkeypatch.setattr(python_finder, "_found", {})
-    monkeypatch.setenv("DIST_PYTHON", python)
-    began = time.monotonic()
-    panels.DIST_PT_inputs.draw(SimpleNamespace(layout=Layout()), bpy.context)
-    assert time.monotonic() - began < 0.1
-    wait_until(lambda: python in python_finder._found, 20)
-
-
-def test_nothing_is_fetched_without_leave(own_python, monkeypatch, capfd):
-    assert bpy.ops.dist.install_worker.poll()
-    bpy.context.preferences.system.use_online_access = False
-    with pytest.raises(RuntimeError, match="Allow Online Access"):
-        bpy.ops.dist.install_worker()
-    assert cli.main(["install-worker"]) == 1
-    assert "--online-mode" in capfd.readouterr().err and not own_python.exists()
-
-
-# Stands in for the installer: is half way through a download until it is cancelled.
-HALF_WAY = """
-import json, sys
-for event in ({"event": "progress", "stage": "fetch", "step": 50, "steps": 175, "loss": None, "seconds_left": None},
-              {"event": "status", "message": "Fetching torch (175.3 MB)"}):
-    print(json.dumps({"v": 1, **event}), flush=True)
-sys.stdin.readline()
-print(json.dumps({"v": 1, "event": "cancelled"}))
-"""
-
-
-def test_an_installation_beside_the_window(own_python, monkeypatch, tmp_path):
-    stand_in = tmp_path / "installer"
-    stand_in.mkdir()
-    (stand_in / "__main__.py").write_text(HALF_WAY)
-    monkeypatch.setattr(installer, "INSTALLER", stand_in)
-    monkeypatch.setattr(worker_operators, "in_background", lambda: False)
-    assert bpy.ops.dist.install_worker(device="cpu") == {"FINISHED"}
-    wait_until(lambda: worker_python.tick() and worker_python.progress.step == 50, 20)
-    wait_until(lambda: worker_python.tick() and "torch" in worker_python.progress.message, 20)
-    drawn = draw_preferences()
-    assert ("label", "Fetching torch (175.3 MB)") in drawn and ("progress", "50 of 175 MB", 50 / 175) in drawn
-    assert ("operator", "dist.cancel_install") in drawn and ("operator", "wm.path_open") in drawn
-    assert not bpy.ops.dist.install_worker.poll() and not bpy.ops.dist.test_worker.poll()
-    assert bpy.ops.dist.cancel_install() == {"FINISHED"}
-    wait_until(lambda: worker_python.tick() is None, 5)
-    assert "cancelled" in worker_python.outcome and not bpy.ops.dist.cancel_install.poll()
-
-
-def test_an_installation_says_first_what_it_fetches(own_python):
-    layout = Layout()
-    own = SimpleNamespace(layout=layout, device="cpu", bl_rna=bpy.ops.dist.install_worker.get_rna_type())
-    own.layout.prop = lambda data, name: None
-    worker_operators.DIST_OT_install_worker.draw(own, bpy.context)
-    told = " ".join(entry[1] for entry in layout.drawn)
-    for word in ("PyTorch for cpu", "libigl", "0.3 GB", "https://download.pytorch.org/whl/cpu", str(own_python)):
-        assert word in told
-
-
-def test_a_device_of_another_system_is_refused(own_python):
-    with pytest.raises(RuntimeError, match="PyTorch for mps is not made for this system"):
-        bpy.ops.dist.install_worker(device="mps")
 
 
 def test_nothing_can_start_without_inputs(scene):
@@ -494,147 +303,6 @@ def test_paths_may_begin_at_the_blend_file(scene, tmp_path):
 def test_an_import_without_a_result_is_refused(scene, tmp_path):
     with pytest.raises(RuntimeError, match="holds no result"):
         bpy.ops.dist.import_result(folder=str(tmp_path))
-
-
-# Render Shape.
-
-
-@pytest.fixture
-def camera(scene):
-    scene.camera = add_camera(scene.collection, "Eye", 1.0, None)
-    bpy.context.view_layer.update()
-    return scene.camera
-
-
-def add_result(scene):
-    thing = bpy.data.objects.new("Shape", None)
-    thing["dist_code"], thing["dist_scale"], thing["dist_prior"] = [0.5, -0.5], 2.0, "cone"
-    scene.collection.objects.link(thing)
-    return thing
-
-
-def test_a_rendering_needs_a_camera(scene, rig, stand_in):
-    with pytest.raises(RuntimeError, match="The scene has no camera: add one first"):
-        bpy.ops.dist.render_shape()
-    scene.camera = rig.objects["Cam0"]
-    assert bpy.ops.dist.render_shape.poll()
-
-
-def test_the_render_button_blocks_in_background(scene, camera, stand_in):
-    scene.dist.render_code = 1
-    assert bpy.ops.dist.render_shape() == {"FINISHED"}
-    assert tuple(bpy.data.images["DIST Depth"].size) == (3, 2)
-    assert scene.dist.last_job == str(stand_in)
-    asked = json.loads((stand_in / "request.json").read_text())
-    assert asked["task"] == "render" and asked["code"] == [3, 6]
-
-
-def test_the_render_button_takes_the_bounds(scene, camera, rig, stand_in):
-    scene.dist.bounds.location = (1, 2, 3)
-    assert bpy.ops.dist.render_shape() == {"FINISHED"}
-    assert json.loads((stand_in / "request.json").read_text())["placement"]["translation"] == [1, 2, 3]
-
-
-def test_the_render_button_takes_the_active_reconstruction(scene, camera, rig, stand_in):
-    assert ("prop", "render_code") in draw()
-    bpy.context.view_layer.objects.active = add_result(scene)
-    drawn = draw()
-    assert ("label", "The shape of “Shape”") in drawn and ("prop", "render_code") not in drawn
-    assert bpy.ops.dist.render_shape() == {"FINISHED"}
-    asked = json.loads((stand_in / "request.json").read_text())
-    assert asked["code"] == [0.5, -0.5] and asked["placement"]["scale"] == 2.0 and asked["prior"] == "cone"
-
-
-def test_the_render_button_tells_what_is_wrong(scene, camera, stand_in):
-    scene.dist.render_code = 2
-    with pytest.raises(RuntimeError, match=r"no shape 2.*0 to 1"):
-        bpy.ops.dist.render_shape()
-    assert not any(stand_in.iterdir())
-    assert (running.failed, running.outcome_task) == (True, "render")
-    assert sum("no shape 2" in str(entry) for entry in draw()) == 1
-    (stand_in / "mode.txt").write_text("memory")
-    scene.dist.render_code = 0
-    with pytest.raises(RuntimeError, match="ran out of memory"):
-        bpy.ops.dist.render_shape()
-
-
-def test_a_rendering_beside_the_window(scene, camera, stand_in, monkeypatch):
-    monkeypatch.setattr(running, "in_background", lambda: False)
-    assert bpy.ops.dist.render_shape() == {"FINISHED"}
-    wait_until(lambda: running.tick() is None, 20)
-    assert not running.failed and "Made the images DIST Depth" in running.outcome
-    assert "DIST Normal" in bpy.data.images and len(scene.objects) == 1
-
-
-def test_a_script_beside_the_window_can_wait(scene, camera, stand_in, monkeypatch):
-    monkeypatch.setattr(running, "in_background", lambda: False)
-    assert bpy.ops.dist.render_shape(wait=True) == {"FINISHED"}
-    assert not running.queue.runs and "DIST Normal" in bpy.data.images
-
-
-def test_a_rendering_beside_the_window_is_cancelled(scene, camera, stand_in, monkeypatch):
-    monkeypatch.setattr(running, "in_background", lambda: False)
-    (stand_in / "mode.txt").write_text("wait")
-    bpy.ops.dist.render_shape()
-    wait_until(lambda: running.tick() and (stand_in / "ready.txt").exists(), 20)
-    bpy.ops.dist.cancel()
-    wait_until(lambda: running.tick() is None, 5)
-    assert (running.outcome, running.failed) == ("The rendering was cancelled.", False)
-    assert not bpy.data.images
-
-
-def test_a_rendering_is_imported_again(scene, camera, stand_in):
-    bpy.ops.dist.render_shape()
-    for image in list(bpy.data.images):
-        bpy.data.images.remove(image)
-    assert bpy.ops.dist.import_result(folder=str(stand_in)) == {"FINISHED"}
-    assert "DIST Silhouette" in bpy.data.images
-
-
-def test_an_open_image_editor_shows_the_normals(scene, camera, stand_in):
-    bpy.ops.wm.read_homefile(use_factory_startup=True)
-    area = bpy.data.window_managers[0].windows[0].screen.areas[0]
-    area.type = "IMAGE_EDITOR"
-    bpy.ops.dist.render_shape()
-    assert area.spaces.active.image == bpy.data.images["DIST Normal"]
-    # What the user chose among the images stays.
-    area.spaces.active.image = bpy.data.images["DIST Depth"]
-    bpy.ops.dist.render_shape()
-    assert area.spaces.active.image == bpy.data.images["DIST Depth"]
-
-
-def test_the_command_line_renders(scene, camera, stand_in, tmp_path, capfd):
-    arguments = ["render", "--camera", "Eye", "--prior", "cone", "--code", "1", "--size", "12x34"]
-    arguments += ["--out", str(tmp_path / "out"), "--json", str(tmp_path / "report.json")]
-    assert cli.main(arguments) == 0
-    assert "Loading" in capfd.readouterr().err
-    assert json.loads((tmp_path / "report.json").read_text())["queries"] == {"grid": 7}
-    found = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert found == ["depth.exr", "normal.exr", "normal.png", "silhouette.png"]
-    asked = json.loads((stand_in / "request.json").read_text())
-    assert (asked["width"], asked["height"], asked["code"]) == (12, 34, [3, 6])
-    # The mean is the default; an object is named.
-    assert cli.main(["render"]) == 0
-    assert json.loads((stand_in / "request.json").read_text())["code"] == [2, 4]
-    add_result(scene).location = (1, 2, 3)
-    assert cli.main(["render", "--code", "Shape"]) == 0
-    asked = json.loads((stand_in / "request.json").read_text())
-    assert asked["code"] == [0.5, -0.5] and asked["placement"]["translation"] == [1, 2, 3]
-
-
-def test_the_command_line_tells_why_it_does_not_render(scene, camera, stand_in, capfd):
-    for arguments, words in [
-        (["--camera", "Nowhere"], "no object “Nowhere”"),
-        (["--code", "Nowhere"], "no object “Nowhere”"),
-        (["--code", "7"], "no shape 7"),
-        (["--prior", "spoon"], "no shape prior “spoon”"),
-    ]:
-        assert cli.main(["render", *arguments]) == 1
-        assert words in capfd.readouterr().err
-    assert cli.main(["render", "--size", "large"]) == 2
-    assert not any(stand_in.iterdir())
-    (stand_in / "mode.txt").write_text("error")
-    assert cli.main(["render"]) == 1
 
 
 # The command line, and registration.

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
+from blender_tests.addon.drawing import draw
 from blender_tests.addon.stage import ROOT, is_alive, wait_until
-from blender_tests.addon.test_interface import draw, stand_in  # noqa: F401
 from dist_addon import api, cli, live, prior_files
 from dist_addon.operators import running
 from dist_addon.scene import axes as scene_axes
@@ -127,7 +127,7 @@ def test_the_mesh_lies_on_the_decoders_zero(shapes, python, tmp_path):
     assert mean < 2e-3 and largest < 1 / 32
 
 
-def test_the_button_samples_where_it_is_told(scene, prior, stand_in):  # noqa: F811
+def test_the_button_samples_where_it_is_told(scene, prior, stand_in):
     chosen = scene.dist.shapes
     scene.cursor.location, chosen.seed, chosen.spread, scene.dist.quality = (1, 2, 3), 7, 1.0, "preview"
     # The stand-in worker makes no shapes.
