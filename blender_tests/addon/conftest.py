@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import dist_addon
-from blender_tests.addon.stage import FAKE_WORKER, ROOT, add_camera, make_picture
+from blender_tests.support.stage import FAKE_WORKER, ROOT, add_camera, make_picture
 from dist_addon import jobs, prior_files
 from dist_addon.api import common
 from dist_addon.jobs import find_python

@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 import pytest
 
-from blender_tests.addon.stage import run_blender, wait_until
+from blender_tests.support.stage import run_blender, wait_until
 from dist_addon import cli, jobs, prior_files
 from dist_addon.api import common
 from dist_addon.cli import batch

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mathutils import Euler, Vector
 
-from blender_tests.addon.stage import add_camera, make_picture
+from blender_tests.support.stage import add_camera, make_picture
 from dist_addon import api
 from dist_addon.scene import bounds as scene_bounds
 from dist_addon.worker.dist_engine.protocol import RequestError

@@ -11,9 +11,9 @@ import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
 
-from blender_tests import camera_files
-from blender_tests.addon.stage import add_camera
-from blender_tests.camera_files import COLORS, POINTS, Truth, looking_at_origin
+from blender_tests.support import camera_files
+from blender_tests.support.camera_files import COLORS, POINTS, Truth, looking_at_origin
+from blender_tests.support.stage import add_camera
 from dist_addon import api, cli
 from dist_addon.scene import cameras as scene_cameras
 from dist_addon.scene import shots as scene_shots

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_tests.addon.stage import make_picture
+from blender_tests.support.stage import make_picture
 from dist_addon import api, prior_files
 from dist_addon.scene import bounds as scene_bounds
 from dist_addon.worker.dist_engine.protocol import Request, RequestError

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from blender_tests.addon.stage import is_alive, wait_until
+from blender_tests.support.stage import is_alive, wait_until
 from dist_addon.jobs import JobError, check_python, find_python, installed, installer, make_plan, start_install
 
 FAKE_TORCH = """

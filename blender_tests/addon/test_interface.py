@@ -11,8 +11,8 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_tests.addon.drawing import draw
-from blender_tests.addon.stage import is_alive, make_picture, wait_until
+from blender_tests.support.drawing import draw
+from blender_tests.support.stage import is_alive, make_picture, wait_until
 from dist_addon import (
     api,
     cli,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_tests.addon.stage import is_alive, run_blender, wait_until
+from blender_tests.support.stage import is_alive, run_blender, wait_until
 from dist_addon.jobs import (
     Job,
     JobError,

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_tests.addon.solved import CENTRE, FIRST, FRAMES, HEIGHT, RADIUS, WIDTH, orbit, solved_clip, sphere_mask
+from blender_tests.support.solved import CENTRE, FIRST, FRAMES, HEIGHT, RADIUS, WIDTH, orbit, solved_clip, sphere_mask
 from dist_addon import api
 from dist_addon.scene.lenses import Lens, lens_of
 from dist_addon.worker.dist_engine.protocol import RequestError

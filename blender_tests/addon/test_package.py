@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from blender_tests.addon.stage import ROOT, run_blender
+from blender_tests.support.stage import ROOT, run_blender
 
 BLOCK = """
 import sys

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_tests.addon.stage import is_alive, wait_until
+from blender_tests.support.stage import is_alive, wait_until
 from dist_addon.jobs import Job, Program, end_spare, leave_all
 
 # A worker that does nothing, but says which process did it, and whether it waited for the job.

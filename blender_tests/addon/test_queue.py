@@ -11,7 +11,7 @@ from pathlib import Path
 import bpy
 import pytest
 
-from blender_tests.addon.stage import is_alive, wait_until
+from blender_tests.support.stage import is_alive, wait_until
 from dist_addon import api, job_items, jobs, prior_files
 from dist_addon.api import common
 from dist_addon.jobs import Job, Program, Queue, Run, program, read_record

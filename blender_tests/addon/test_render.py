@@ -14,7 +14,7 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
 from mathutils.bvhtree import BVHTree
 
-from blender_tests.addon.stage import ROOT, add_camera
+from blender_tests.support.stage import ROOT, add_camera
 from dist_addon import api
 from dist_addon.scene import result as scene_result
 from dist_addon.worker.dist_engine.protocol import RequestError, Result

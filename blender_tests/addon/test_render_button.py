@@ -7,8 +7,8 @@ import json
 import bpy
 import pytest
 
-from blender_tests.addon.drawing import draw
-from blender_tests.addon.stage import add_camera, wait_until
+from blender_tests.support.drawing import draw
+from blender_tests.support.stage import add_camera, wait_until
 from dist_addon import (
     cli,
 )

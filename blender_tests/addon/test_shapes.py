@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_tests.addon.drawing import draw
-from blender_tests.addon.stage import ROOT, is_alive, wait_until
+from blender_tests.support.drawing import draw
+from blender_tests.support.stage import ROOT, is_alive, wait_until
 from dist_addon import api, cli, live, prior_files
 from dist_addon.operators import running
 from dist_addon.scene import axes as scene_axes

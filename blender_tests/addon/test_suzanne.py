@@ -8,7 +8,7 @@ import numpy as np
 from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
-from blender_tests.addon.stage import ROOT
+from blender_tests.support.stage import ROOT
 
 SAMPLE = """
 import sys

@@ -10,8 +10,8 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_tests.addon.solved import CENTRE, FIRST, FRAMES, HEIGHT, RADIUS, WIDTH, solved_clip, sphere_mask
-from blender_tests.addon.stage import write_picture
+from blender_tests.support.solved import CENTRE, FIRST, FRAMES, HEIGHT, RADIUS, WIDTH, solved_clip, sphere_mask
+from blender_tests.support.stage import write_picture
 from dist_addon import api
 from dist_addon.worker.dist_engine.protocol import Request, RequestError
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_tests.addon.stage import ROOT, wait_until
+from blender_tests.support.stage import ROOT, wait_until
 from dist_addon import api, cli, jobs, panels, prior_files
 from dist_addon.api import common
 from dist_addon.operators import running

@@ -12,7 +12,7 @@ import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 
-from blender_tests.addon.stage import add_camera, make_picture, write_picture
+from blender_tests.support.stage import add_camera, make_picture, write_picture
 from dist_addon import api, properties
 from dist_addon.cli import reconstruct as command
 from dist_addon.scene import masks as scene_masks

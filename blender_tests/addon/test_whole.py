@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blender_tests.addon.stage import run_blender
+from blender_tests.support.stage import run_blender
 
 WHOLE_WAY = """
 import math, sys

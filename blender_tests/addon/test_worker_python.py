@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
-from blender_tests.addon.drawing import Layout, draw_preferences
-from blender_tests.addon.stage import wait_until
+from blender_tests.support.drawing import Layout, draw_preferences
+from blender_tests.support.stage import wait_until
 from dist_addon import (
     cli,
     jobs,

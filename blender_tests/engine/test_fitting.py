@@ -22,8 +22,7 @@ from dist_engine.prior import Prior
 from dist_engine.protocol import Request, RequestError, View
 from dist_engine.tracing.march import march
 
-from blender_tests.engine.test_problem import visible_points
-from blender_tests.engine.test_worker import PRIOR, SIZE, orbit, request, silhouettes
+from blender_tests.support.views import PRIOR, SIZE, Quiet, orbit, request, silhouettes, visible_points
 
 
 def test_normals_of_one_view_tell_more_than_its_mask() -> None:
@@ -222,15 +221,6 @@ def test_without_bounds_the_masks_tell_where_the_thing_is(tmp_path: Path) -> Non
     same = replace(job, views=[views[0], views[0]], masks=masks[[0, 0]])
     with pytest.raises(RequestError, match="do not meet"):
         start_places(same, prior, observations)
-
-
-class Quiet:
-    """A reporter that nobody listens to."""
-
-    stopping = False
-
-    def progress(self, *_arguments: object) -> None:
-        pass
 
 
 def nudged(view: View, random: np.random.Generator) -> View:

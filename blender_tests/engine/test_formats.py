@@ -10,8 +10,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from blender_tests import camera_files
-from blender_tests.camera_files import COLORS, POINTS, looking_at_origin
+from blender_tests.support import camera_files
+from blender_tests.support.camera_files import COLORS, POINTS, looking_at_origin
 from dist_addon import formats
 from dist_addon.formats.calibration import rotation_to_z
 from dist_addon.worker.dist_engine.protocol import RequestError

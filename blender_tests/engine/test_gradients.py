@@ -10,8 +10,7 @@ from dist_engine.tracing.march import march
 from dist_engine.tracing.picture import Picture
 from dist_engine.tracing.rays import Rays
 
-from blender_tests.engine.closed_forms import Box, ClosedForm, Sphere
-from blender_tests.engine.test_tracing import box_depth, identity, sphere_depth
+from blender_tests.support.closed_forms import Box, ClosedForm, Sphere, box_depth, identity, sphere_depth
 
 SIZE = 40
 SPHERE, BOX = torch.tensor([0.6]).double(), torch.tensor([0.5, 0.3, 0.4]).double()

@@ -21,8 +21,8 @@ import pytest
 from dist_engine.official import load_official
 from dist_engine.prior import Prior, PriorError
 
-from blender_tests.engine.hostile_checkpoints import FOLDERS, good_codes, good_folder, saved
-from blender_tests.engine.hostile_priors import LATENT, PRIORS, flip, good_prior, raw
+from blender_tests.support.hostile_checkpoints import FOLDERS, good_codes, good_folder, saved
+from blender_tests.support.hostile_priors import LATENT, PRIORS, flip, good_prior, raw
 
 ENGINE = Path(__file__).resolve().parents[2] / "dist_addon" / "worker"
 SECONDS, MEBIBYTES = 1.0, 200

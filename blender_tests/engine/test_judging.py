@@ -17,7 +17,7 @@ from dist_engine.meshing import extract_mesh
 from dist_engine.prior import Prior
 from dist_engine.tracing.march import march
 
-from blender_tests.engine.test_worker import PRIOR, SIZE, orbit, request
+from blender_tests.support.views import PRIOR, SIZE, orbit, request
 
 SCALE, TURN = 2.0, 10.0
 

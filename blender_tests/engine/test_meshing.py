@@ -11,7 +11,7 @@ from dist_engine.prior import Prior
 from generators import GENERATORS
 from torch import Tensor
 
-from blender_tests.engine.closed_forms import Box, ClosedForm, PlateAndBall, Sphere
+from blender_tests.support.closed_forms import Box, ClosedForm, PlateAndBall, Sphere
 
 
 class Rough(ClosedForm):

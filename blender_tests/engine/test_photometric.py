@@ -23,9 +23,8 @@ from dist_engine.meshing import Mesh
 from dist_engine.protocol import Bounds, Placement, Request, RequestError, Settings, View
 from torch import Tensor
 
-from blender_tests.engine.closed_forms import ClosedForm
-from blender_tests.engine.test_fitting import Quiet
-from blender_tests.engine.test_worker import orbit
+from blender_tests.support.closed_forms import ClosedForm
+from blender_tests.support.views import Quiet, orbit
 
 SIZE = 64
 RADIUS, CENTRE = 0.55, np.array([0.1, -0.05, 0.05])

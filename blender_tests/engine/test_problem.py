@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity, skew
-from dist_engine.decoder import Architecture, Decoder, Field
+from dist_engine.decoder import Architecture, Decoder
 from dist_engine.fitting import levenberg_marquardt
 from dist_engine.fitting.fit import _on_rays
 from dist_engine.fitting.model import Quadratic
@@ -28,8 +28,8 @@ from dist_engine.prior import Prior
 from dist_engine.tracing.march import march
 from dist_engine.tracing.rays import Rays
 
-from blender_tests.engine.closed_forms import Box
-from blender_tests.engine.test_worker import PRIOR, SIZE, orbit, request
+from blender_tests.support.closed_forms import Box
+from blender_tests.support.views import PRIOR, SIZE, orbit, request, visible_points
 
 VIEWS, LATENT = 3, 5
 
@@ -299,22 +299,6 @@ def test_noise_about_a_thin_part_does_not_thicken_it() -> None:
     # As far as 4000 of them tell. f at the noisy points themselves would pull outwards.
     assert pulls[0].mean().abs() < 0.05 and pulls[1].mean() > 0.4
     assert stopped.isfinite().float().mean() < 0.01
-
-
-def visible_points(field: Field, cameras: Cameras, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points of the surface that a camera sees, which one, and the same as pictures of depth (V, SIZE, SIZE)."""
-    place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
-    generator = torch.Generator().manual_seed(0)
-    views = torch.randint(len(cameras.K), (40 * count,), generator=generator)
-    pixels = torch.randint(SIZE, (40 * count, 2), generator=generator)
-    rays = cameras.rays(views, pixels + 0.5, place)
-    trace = march(field, rays, torch.full_like(rays.near, 1e-4), relaxation=1.0)
-    some = trace.hit.nonzero()[:count, 0]
-    seen = torch.zeros(len(some), len(cameras.K), dtype=torch.bool)
-    seen[torch.arange(len(some)), views[some]] = True
-    depths = torch.full((len(cameras.K), SIZE, SIZE), float("nan"))
-    depths[views[some], pixels[some, 1], pixels[some, 0]] = (trace.distance * rays.cosine)[some]
-    return rays.at(trace.distance)[some].double().numpy(), seen.numpy(), depths.numpy()
 
 
 def test_the_uncertainty_is_that_of_shapes_as_likely_as_the_fitted_one() -> None:

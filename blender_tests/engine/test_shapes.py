@@ -24,7 +24,7 @@ from dist_engine.protocol import (
 )
 from dist_engine.run import Cancelled, Reporter
 
-from blender_tests.engine.test_worker import PRIOR, start  # noqa: F401
+from blender_tests.support.views import PRIOR
 
 ORIGIN = Placement(1.0, np.eye(3), np.zeros(3))
 
@@ -39,7 +39,7 @@ def save(folder: Path, **options: object) -> None:
     shutil.copyfile(PRIOR, folder / PRIOR_FILE)
 
 
-def test_shapes_are_made_and_more_while_the_worker_stays(tmp_path: Path, start) -> None:  # noqa: F811
+def test_shapes_are_made_and_more_while_the_worker_stays(tmp_path: Path, start) -> None:
     turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     places = [ORIGIN, Placement(2.0, turn, np.array([1.0, 2.0, 3.0]))]
     save(tmp_path, codes=codes(5, 5), placements=places, prior="my table", stay=1.5)
@@ -76,7 +76,7 @@ def test_shapes_are_made_and_more_while_the_worker_stays(tmp_path: Path, start) 
     assert json.loads(process.stdout.read())["event"] == "done"
 
 
-def test_a_staying_worker_obeys_a_cancel(tmp_path: Path, start) -> None:  # noqa: F811
+def test_a_staying_worker_obeys_a_cancel(tmp_path: Path, start) -> None:
     save(tmp_path, stay=60.0)
     process = start(tmp_path)
     while json.loads(process.stdout.readline()).get("message") != "Ready":

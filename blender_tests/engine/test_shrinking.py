@@ -17,7 +17,7 @@ from dist_engine.reconstruct import reconstruct
 from dist_engine.run import Reporter
 from dist_engine.shrinking import shrunk
 
-from blender_tests.engine.test_worker import PRIOR, SIZE, orbit, request
+from blender_tests.support.views import PRIOR, SIZE, orbit, request
 
 
 @pytest.fixture(autouse=True)

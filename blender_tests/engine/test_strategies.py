@@ -9,8 +9,18 @@ from dist_engine.tracing.models import OLDEST
 from dist_engine.tracing.picture import Picture
 from dist_engine.tracing.strategies import STRATEGIES, normals, trace_picture
 
-from blender_tests.engine.closed_forms import BallBeforeWall, Box, Bud, ClosedForm, PlateAndBall, Sphere
-from blender_tests.engine.test_tracing import box_depth, camera, identity, sphere_depth
+from blender_tests.support.closed_forms import (
+    BallBeforeWall,
+    Box,
+    Bud,
+    ClosedForm,
+    PlateAndBall,
+    Sphere,
+    box_depth,
+    camera,
+    identity,
+    sphere_depth,
+)
 
 FAST = [name for name in STRATEGIES if name != "naive"]
 

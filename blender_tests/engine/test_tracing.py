@@ -1,41 +1,16 @@
-import numpy as np
 import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity
-from dist_engine.protocol import View
 from dist_engine.tracing.march import march
 from dist_engine.tracing.rays import Rays
 
-from blender_tests.engine.closed_forms import Box, Sphere
-
-
-def camera(distance: float = 3.0, focal: float = 60.0, size: int = 64) -> Cameras:
-    K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1.0]])
-    extrinsics = np.hstack([np.eye(3), [[0.0], [0.0], [distance]]])
-    return Cameras.from_views([View("c", K, extrinsics)], torch.device("cpu"))
-
-
-def identity() -> Similarity:
-    return Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+from blender_tests.support.closed_forms import Box, Sphere, box_depth, camera, identity, sphere_depth
 
 
 def all_rays(cameras: Cameras, place: Similarity, size: int = 64) -> Rays:
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     pixels = torch.stack([x.flatten(), y.flatten()], 1) + 0.5
     return cameras.rays(torch.zeros(len(pixels), dtype=torch.long), pixels, place)
-
-
-def sphere_depth(rays: Rays, radius: float) -> torch.Tensor:
-    """Distance to the sphere round the origin by the quadratic formula; NaN where it is missed."""
-    along = (rays.origins * rays.directions).sum(1)
-    return -along - (along**2 - rays.origins.square().sum(1) + radius**2).sqrt()
-
-
-def box_depth(rays: Rays, half: torch.Tensor) -> torch.Tensor:
-    """Distance to the box round the origin by slabs; NaN where it is missed."""
-    one, two = (-half - rays.origins) / rays.directions, (half - rays.origins) / rays.directions
-    entry, leave = torch.minimum(one, two).max(1).values, torch.maximum(one, two).min(1).values
-    return torch.where(entry < leave, entry, float("nan"))
 
 
 @pytest.mark.parametrize("relaxation", [1.0, 1.5])

@@ -26,7 +26,7 @@ from dist_engine.training.meshes import READERS
 from dist_engine.training.sizes import SIZES
 from torch import Tensor
 
-from blender_tests.engine.test_official import Plain, write
+from blender_tests.support.official_files import Plain, write
 
 TINY = Architecture(latent=4, widths=(48, 48, 48), code_layers=(0, 1, 2), point_layers=(0, 2))
 HALF_SIZES = {"cube": (0.5, 0.5, 0.5), "slab": (0.6, 0.6, 0.15), "stick": (0.15, 0.15, 0.8)}

@@ -9,7 +9,7 @@ from dist_engine.tracing.march import Trace, march
 from dist_engine.tracing.rays import Rays
 from torch import Tensor
 
-from blender_tests.engine.closed_forms import PlateAndBall
+from blender_tests.support.closed_forms import PlateAndBall
 
 
 def parallel_rays(count: int, shift: float = 0.0) -> Rays:

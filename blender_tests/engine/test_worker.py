@@ -6,20 +6,17 @@ import json
 import select
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from dist_engine import render
-from dist_engine.cameras import Cameras, Similarity
+from dist_engine.cameras import Similarity
 from dist_engine.prior import Prior
 from dist_engine.protocol import (
     PRIOR_FILE,
-    Bounds,
     ImportRequest,
     MeshArrays,
     Placement,
@@ -29,53 +26,14 @@ from dist_engine.protocol import (
     Request,
     RequestError,
     Result,
-    Settings,
     TrainRequest,
     View,
     read_task,
     shape_folder,
 )
-from dist_engine.tracing.march import march
 
-from blender_tests.engine.test_official import Plain, write
-
-ROOT = Path(__file__).resolve().parents[2]
-WORKER = ROOT / "dist_addon" / "worker"
-PRIOR = ROOT / "dist_addon" / "priors" / "table.safetensors"
-SIZE = 48
-
-
-def orbit(count: int) -> list[View]:
-    """Cameras on a circle, looking at the origin from 3 units away, Z up."""
-    K = np.array([[55.0, 0, SIZE / 2], [0, 55.0, SIZE / 2], [0, 0, 1]])
-    views = []
-    for index in range(count):
-        azimuth, elevation = 2 * np.pi * index / count, 0.2 + 0.25 * (index % 3)
-        back = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
-        right = np.array([-np.sin(azimuth), np.cos(azimuth), 0])
-        rotation = np.stack([right, -np.cross(back, right), -back])
-        views.append(View(f"camera {index}", K, np.column_stack([rotation, -rotation @ (3 * back)])))
-    return views
-
-
-def silhouettes(code: torch.Tensor, views: list[View], place: Similarity, steps: int = 100) -> np.ndarray:
-    """Masks of a member of the prior, by plain sphere tracing."""
-    prior = Prior.load(PRIOR)
-    field = prior.decoder.field(code)
-    cameras = Cameras.from_views(views, torch.device("cpu"))
-    y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
-    pixels = torch.stack([x.flatten(), y.flatten()], 1) + 0.5
-    masks = []
-    for index in range(len(views)):
-        rays = cameras.rays(torch.full((len(pixels),), index), pixels, place)
-        masks.append(march(field, rays, rays.threshold(), steps=steps, relaxation=1.0).hit.reshape(SIZE, SIZE))
-    return torch.stack(masks).numpy().astype(np.uint8) * 255
-
-
-def request(masks: np.ndarray, views: list[View], **settings: object) -> Request:
-    bounds = Bounds(np.array([0.03, -0.02, 0.02]), np.eye(3), np.array([0.57, 0.57, 0.57]))
-    chosen = {"iterations": 30, "rays": 1000, "mesh_resolution": 64, "device": "cpu", "threads": 2} | settings
-    return Request(views=views, masks=masks, bounds=bounds, settings=Settings(**chosen), prior="my table")
+from blender_tests.support.official_files import Plain, write
+from blender_tests.support.views import PRIOR, SIZE, orbit, request, silhouettes
 
 
 @pytest.fixture
@@ -87,25 +45,6 @@ def job(tmp_path: Path) -> Path:
     shutil.copyfile(PRIOR, tmp_path / PRIOR_FILE)
     request(masks, views).save(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def start() -> Iterator[object]:
-    """Start workers, and leave none behind."""
-    started: list[subprocess.Popen[str]] = []
-
-    def run(*folder: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-I", "-u", str(WORKER), *map(str, folder)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, text=True, **pipes)
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        with process:  # closes its pipes
-            process.wait()
 
 
 def test_a_shape_is_found_from_its_silhouettes(job: Path, start) -> None:

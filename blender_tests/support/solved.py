@@ -9,7 +9,7 @@ import numpy as np
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
 
-from blender_tests.addon.stage import write_picture
+from blender_tests.support.stage import write_picture
 from tools.tracked_clip import make_clip
 
 WIDTH, HEIGHT, FRAMES, FIRST = 160, 120, 12, 5

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from blender_tests.engine.hostile_priors import LATENT, Case, flip, sparse, zipped
+from blender_tests.support.hostile_priors import LATENT, Case, flip, sparse, zipped
 
 
 class Runs:

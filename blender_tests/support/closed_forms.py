@@ -1,11 +1,18 @@
-"""Shapes with exact distances that stand in for a decoder's field: the code is what the shape is made of."""
+"""Shapes with exact distances that stand in for a decoder's field: the code is what the shape is made of.
+
+And a camera before them, with the formulas for what it sees.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import torch
+from dist_engine.cameras import Cameras, Similarity
 from dist_engine.decoder import Jacobian
+from dist_engine.protocol import View
+from dist_engine.tracing.rays import Rays
 from torch import Tensor
 
 
@@ -76,3 +83,26 @@ class Bud(ClosedForm):
     def distance(self, points: Tensor, code: Tensor) -> Tensor:
         bud = (points - points.new_tensor([0.55, 0.0, 0.0])).norm(dim=-1) + 0.02 - 1.2 * code[..., 0].clamp(min=0)
         return torch.minimum(points.norm(dim=-1) - 0.3, bud)
+
+
+def camera(distance: float = 3.0, focal: float = 60.0, size: int = 64) -> Cameras:
+    K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1.0]])
+    extrinsics = np.hstack([np.eye(3), [[0.0], [0.0], [distance]]])
+    return Cameras.from_views([View("c", K, extrinsics)], torch.device("cpu"))
+
+
+def identity() -> Similarity:
+    return Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+
+
+def sphere_depth(rays: Rays, radius: float) -> torch.Tensor:
+    """Distance to the sphere round the origin by the quadratic formula; NaN where it is missed."""
+    along = (rays.origins * rays.directions).sum(1)
+    return -along - (along**2 - rays.origins.square().sum(1) + radius**2).sqrt()
+
+
+def box_depth(rays: Rays, half: torch.Tensor) -> torch.Tensor:
+    """Distance to the box round the origin by slabs; NaN where it is missed."""
+    one, two = (-half - rays.origins) / rays.directions, (half - rays.origins) / rays.directions
+    entry, leave = torch.minimum(one, two).max(1).values, torch.maximum(one, two).min(1).values
+    return torch.where(entry < leave, entry, float("nan"))
