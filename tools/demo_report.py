@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from dist_addon.worker.dist_engine import evaluation
+from dist_addon.worker.dist_engine.reference import evaluation
 from dist_addon.worker.dist_engine.training.sampling import normalisation
 from tools import demo_scene
 

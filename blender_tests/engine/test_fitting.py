@@ -13,13 +13,17 @@ import torch
 from dist_engine.cameras import Cameras, Similarity, skew
 from dist_engine.decoder import Field
 from dist_engine.fitting import levenberg_marquardt
-from dist_engine.fitting.fit import Fit, _on_rays, fit
-from dist_engine.fitting.observations import Observations, Sample
-from dist_engine.fitting.problem import Problem, Unknowns
+from dist_engine.fitting.fit import Fit, fit
+from dist_engine.fitting.problem import Problem
 from dist_engine.fitting.start import TURNS, start_places, start_states
-from dist_engine.judging import disagreeing, view_iou
+from dist_engine.observations import Observations
+from dist_engine.observations.agreement import disagreeing
+from dist_engine.observations.outlines import Outlines
+from dist_engine.observations.points import Points
 from dist_engine.prior import Prior
 from dist_engine.protocol import Request, RequestError, View
+from dist_engine.shapes.latent import LatentKind
+from dist_engine.state import Unknowns
 from dist_engine.tracing.march import march
 
 from blender_tests.support.views import PRIOR, SIZE, Quiet, orbit, request, silhouettes, visible_points
@@ -33,16 +37,28 @@ def test_normals_of_one_view_tell_more_than_its_mask() -> None:
     masks = np.isfinite(normals[..., 0]).astype(np.uint8) * 255
     job = request(masks, views)
     job = replace(job, bounds=replace(job.bounds, center=np.zeros(3), half_size=np.full(3, prior.radius / 3**0.5)))
-    problem = Problem(prior, Unknowns(place=False), 1, Counter())
-    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    start = start_states(problem, observations, start_places(job, prior, observations), 1)[0]
+    kind = LatentKind(prior)
+    problems = [
+        Problem(observed(told), Unknowns(place=False), Counter()) for told in (job, replace(job, normals=normals))
+    ]
+    start = start_states(problems[0], kind, start_places(job, kind, torch.device("cpu")), 1)[0]
     errors = []
-    for told in (job, replace(job, normals=normals)):
-        observations = Observations(told, torch.device("cpu"), torch.Generator().manual_seed(0))
-        evaluate = _on_rays(problem, observations, 400)
-        *_, (state, _) = levenberg_marquardt.minimise(problem.moved, start, evaluate, 15)
-        errors.append(error_of(prior, problem.code(state), code))
+    for told, problem in zip((job, replace(job, normals=normals)), problems, strict=True):
+        problem.observations = observed(told)
+        evaluate = problem.on_rays(400)
+        *_, (state, _) = levenberg_marquardt.minimise(problem.retract, start, evaluate, 15)
+        errors.append(error_of(prior, state.shape.code, code))
     assert errors[1] < 0.7 * errors[0]
+
+
+def observed(job: Request) -> Observations:
+    """What a request says, on the CPU."""
+    return Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
+
+
+def kind_of(prior: Prior, job: Request) -> LatentKind:
+    """The shapes of a prior, from the request's code on."""
+    return LatentKind(prior, given=None if job.code is None else prior.as_code(job.code))
 
 
 def seen_normals(field: Field, views: list[View]) -> np.ndarray:
@@ -97,8 +113,8 @@ def test_cameras_that_are_a_little_off_are_found_again(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     wrong = [nudged(view, random) for view in views]
     job = request(masks, wrong, iterations=30, refine_cameras=True)
-    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    found = fit(job, prior, observations, Counter(), tmp_path, Quiet())
+    observations = observed(job)
+    found = fit(job, kind_of(prior, job), observations, Counter(), tmp_path, Quiet())
     before, after = (
         np.median([error(*pair) for pair in zip(views, some, strict=True)]) for some in (wrong, refined(found, views))
     )
@@ -128,10 +144,10 @@ def test_a_shape_is_found_from(kind: str, tmp_path: Path) -> None:
         job = replace(job, points=points)
     job.save(tmp_path)
     job = Request.load(tmp_path)
-    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    found = fit(job, prior, observations, Counter(), tmp_path, Quiet())
+    observations = observed(job)
+    found = fit(job, kind_of(prior, job), observations, Counter(), tmp_path, Quiet())
     before = error_of(prior, prior.mean, prior.codes[5])
-    assert error_of(prior, found.code, prior.codes[5]) < 0.25 * before
+    assert error_of(prior, found.shape.code, prior.codes[5]) < 0.25 * before
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -146,19 +162,19 @@ def test_beside_masks_who_sees_points_counts_once_there_is_a_start(
     job = request(silhouettes(prior.codes[5], views, identity), views)
     job = replace(job, masked=np.full(4, masked), points=points, sights=seen)
     job = replace(job, settings=replace(job.settings, iterations=2, rays=400))
-    sample, counted = Observations.sample, list[bool]()
+    rows, counted = Points.rows, list[bool]()
 
-    def spied(self: Observations, *state: Any) -> Sample:
-        taken = sample(self, *state)
-        assert len(taken.sights.rays) in (0, len(taken.points.at)) and len(taken.points.at)
-        counted.append(len(taken.sights.rays) > 0)
-        return taken
+    def spied(self: Points, drawn: Any, estimate: Any) -> Any:
+        rays, _ = self.sights(drawn, estimate.state.cameras, estimate.state.place)
+        assert len(rays.views) in (0, len(drawn.points)) and len(drawn.points)
+        counted.append(len(rays.views) > 0)
+        return rows(self, drawn, estimate)
 
-    monkeypatch.setattr(Observations, "sample", spied)
+    monkeypatch.setattr(Points, "rows", spied)
     monkeypatch.setattr("dist_engine.fitting.start.CANDIDATES", 10)
     monkeypatch.setattr("dist_engine.fitting.fit.STARTS", 2)
-    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    fit(job, prior, observations, Counter(), tmp_path, Quiet())
+    observations = observed(job)
+    fit(job, kind_of(prior, job), observations, Counter(), tmp_path, Quiet())
     # First not at all, and then always.
     assert counted == sorted(counted) and counted[-1] and counted[0] != masked
 
@@ -174,29 +190,41 @@ def test_one_wrong_mask_does_not_carry_the_shape_off(tmp_path: Path) -> None:
         bounds=replace(job.bounds, center=np.zeros(3), half_size=np.full(3, prior.radius / 3**0.5)),
         code=prior.mean.double().numpy(),
     )
-    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    found = fit(job, prior, observations, Counter(), tmp_path, Quiet())
-    iou = view_iou(prior.decoder.field(found.code), observations, found)
+    observations = observed(job)
+    found = fit(job, kind_of(prior, job), observations, Counter(), tmp_path, Quiet())
+    iou = overlaps(observations, found)
     assert disagreeing({str(view): value for view, value in enumerate(iou.tolist())}) == ["3"]
     assert iou[3] < 0.5 and iou[torch.arange(8) != 3].min() > 0.8
-    assert error_of(prior, found.code, prior.codes[5]) < 0.25 * error_of(prior, prior.mean, prior.codes[5])
+    assert error_of(prior, found.shape.code, prior.codes[5]) < 0.25 * error_of(prior, prior.mean, prior.codes[5])
     # Nothing was drawn from it in the end.
-    assert not (observations.view_of(observations.draw(1000).mask) == 3).any()
+    assert 3 not in drawn_views(observations)
 
 
 def test_views_that_are_left_out_may_come_back() -> None:
     job = request(np.full((3, SIZE, SIZE), 255, np.uint8), orbit(3))
     job.masks[:, :9] = 0
-    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
+    observations = observed(job)
 
-    def drawn() -> list[int]:
-        return observations.view_of(observations.draw(1000).mask).unique().tolist()
+    outlines = observations.outlines
+    assert outlines is not None
+    assert drawn_views(observations) == [0, 1, 2]
+    outlines.leave_out(torch.tensor([False, True, False]))
+    assert drawn_views(observations) == [0, 2]
+    outlines.leave_out(torch.tensor([True, False, False]))
+    assert drawn_views(observations) == [1, 2]
 
-    assert drawn() == [0, 1, 2]
-    observations.leave_out(torch.tensor([False, True, False]))
-    assert drawn() == [0, 2]
-    observations.leave_out(torch.tensor([True, False, False]))
-    assert drawn() == [1, 2]
+
+def drawn_views(observations: Observations) -> list[int]:
+    """The views of whose masks something is drawn."""
+    outlines = observations.outlines
+    assert isinstance(outlines, Outlines)
+    return outlines.pixels.view_of(outlines.draw(1000).pixels).unique().tolist()
+
+
+def overlaps(observations: Observations, found: Fit) -> torch.Tensor:
+    """How well each view's outline fits."""
+    assert observations.outlines is not None
+    return observations.outlines.overlaps(found.shape.field(Counter()), found.cameras, found.place)
 
 
 def test_without_bounds_the_masks_tell_where_the_thing_is(tmp_path: Path) -> None:
@@ -208,19 +236,19 @@ def test_without_bounds_the_masks_tell_where_the_thing_is(tmp_path: Path) -> Non
     job = replace(request(masks, views, iterations=20), bounds=None)
     job.save(tmp_path)
     job = Request.load(tmp_path)
-    observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    centres = [there.translation for there in start_places(job, prior, observations)]
-    scales = [float(there.scale) for there in start_places(job, prior, observations)]
+    observations = observed(job)
+    places = start_places(job, kind_of(prior, job), torch.device("cpu"))
+    centres, scales = [there.translation for there in places], [float(there.scale) for there in places]
     assert len(centres) == TURNS and all(torch.dist(centre, place.translation) < 0.1 for centre in centres)
     assert all(abs(scale / 0.9 - 1) < 0.25 for scale in scales)
-    found = fit(job, prior, observations, Counter(), tmp_path, Quiet())
-    iou = view_iou(prior.decoder.field(found.code), observations, found)
+    found = fit(job, kind_of(prior, job), observations, Counter(), tmp_path, Quiet())
+    iou = overlaps(observations, found)
     assert float(iou.mean()) > 0.85
     with pytest.raises(RequestError, match="One view alone"):
         replace(job, views=views[:1], masks=masks[:1]).check()
     same = replace(job, views=[views[0], views[0]], masks=masks[[0, 0]])
     with pytest.raises(RequestError, match="do not meet"):
-        start_places(same, prior, observations)
+        start_places(same, kind_of(prior, same), torch.device("cpu"))
 
 
 def nudged(view: View, random: np.random.Generator) -> View:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity
-from dist_engine.gradients import METHODS, at_fixed, normals, smallest_value, surface_distance
+from dist_engine.observations.surface import at_fixed
+from dist_engine.reference.gradients import METHODS, normals, smallest_value, surface_distance
 from dist_engine.tracing.march import march
-from dist_engine.tracing.picture import Picture
+from dist_engine.tracing.raster import Raster
 from dist_engine.tracing.rays import Rays
 
 from blender_tests.support.closed_forms import Box, ClosedForm, Sphere, box_depth, identity, sphere_depth
@@ -36,9 +37,9 @@ def start(code: torch.Tensor) -> Unknowns:
 
 def rays_of(unknowns: Unknowns, chosen: torch.Tensor | slice = slice(None)) -> tuple[Rays, Similarity]:
     K = torch.tensor([[50.0, 0, SIZE / 2], [0, 50, SIZE / 2], [0, 0, 1]])[None]
-    cameras = Cameras(K, torch.eye(3)[None], torch.tensor([[0.0, 0, 3]])).moved(unknowns["pose"], unknowns["focal"])
-    place = identity().moved(unknowns["place"])
-    return Picture(cameras, 0, place, SIZE, SIZE).rays()[chosen], place
+    cameras = Cameras(K, torch.eye(3)[None], torch.tensor([[0.0, 0, 3]])).retract(unknowns["pose"], unknowns["focal"])
+    place = identity().retract(unknowns["place"])
+    return Raster(cameras, 0, place, SIZE, SIZE).rays()[chosen], place
 
 
 def true_depth(code: torch.Tensor, rays: Rays) -> torch.Tensor:
@@ -166,7 +167,7 @@ def test_rays_beside_the_unit_sphere_pull_towards_it() -> None:
     K = torch.tensor([[20.0, 0, SIZE / 2], [0, 20, SIZE / 2], [0, 0, 1]])[None]
     cameras = Cameras(K, torch.eye(3)[None], torch.tensor([[0.0, 0, 3]]))
     step = torch.zeros(7, requires_grad=True)
-    rays = Picture(cameras, 0, identity().moved(step), SIZE, SIZE).rays()
+    rays = Raster(cameras, 0, identity().retract(step), SIZE, SIZE).rays()
     sphere = Sphere(SPHERE)
     trace = march(sphere, rays.detach(), rays.threshold().detach())
     beside = rays.near >= rays.far

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity
-from dist_engine.fitting.fit import Fit
-from dist_engine.fitting.observations import Observations, _with_tangents
-from dist_engine.gradients import normals
-from dist_engine.judging import disagreeing, residuals
 from dist_engine.meshing import extract_mesh
+from dist_engine.observations import Observations
+from dist_engine.observations.agreement import disagreeing
+from dist_engine.observations.kind import Estimate
+from dist_engine.observations.normals import with_tangents
 from dist_engine.prior import Prior
+from dist_engine.reference.gradients import normals
+from dist_engine.shapes.latent import LatentKind
+from dist_engine.state import State, Unknowns
 from dist_engine.tracing.march import march
 
 from blender_tests.support.views import PRIOR, SIZE, orbit, request
@@ -44,7 +47,7 @@ def test_each_kind_of_observation_tells_how_far_it_is_off() -> None:
         there = normals(field, code, rays.at(trace.distance)[trace.hit]).detach() @ cameras.rotation[index].T
         # The second camera's normals are all turned by the same angle, each about some axis along its surface.
         angle = np.radians(TURN * (index == 1))
-        seen[index][hit] = np.cos(angle) * there + np.sin(angle) * _with_tangents(there)[:, 0]
+        seen[index][hit] = np.cos(angle) * there + np.sin(angle) * with_tangents(there)[:, 0]
     # The third camera's depths are too far.
     depths[2] += 0.3
 
@@ -63,8 +66,8 @@ def test_each_kind_of_observation_tells_how_far_it_is_off() -> None:
         sights=(which[:, None] == torch.arange(3)).numpy(),
     )
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    found = Fit(code, place, cameras, 0.0, 1.0, lambda at: at[:, 0])
-    told = residuals(field, prior, mesh, observations, found, job)
+    state = State.start(LatentKind(prior).of(code), place, cameras)
+    told = observations.residuals(Estimate(state, state.shape.field(Counter()), Unknowns()), mesh)
     names = [view.name for view in views]
     assert told.keys() == {"depths", "points", "normals"}
     assert list(told["depths"]) == list(told["normals"]) == names and list(told["points"]) == [*names, ""]
@@ -82,9 +85,9 @@ def test_what_was_not_observed_has_no_residual() -> None:
     job = request(np.full((2, SIZE, SIZE), 255, np.uint8), views)
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
     place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
-    field = prior.decoder.field(prior.codes[20], Counter())
-    found = Fit(prior.codes[20], place, observations.cameras, 0.0, 1.0, lambda at: at[:, 0])
-    assert residuals(field, prior, extract_mesh(field, 64), observations, found, job) == {}
+    state = State.start(LatentKind(prior).of(prior.codes[20]), place, observations.cameras)
+    field = state.shape.field(Counter())
+    assert observations.residuals(Estimate(state, field, Unknowns()), extract_mesh(field, 64)) == {}
 
 
 def test_a_wrong_mask_stands_out() -> None:

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity, skew
-from dist_engine.fitting.colours import Colours, Pictures, neighbours
 from dist_engine.fitting.fit import fit
-from dist_engine.fitting.observations import Observations
-from dist_engine.fitting.photometric import colour_rows
-from dist_engine.fitting.problem import Problem, Unknowns
-from dist_engine.fitting.stereo import match
-from dist_engine.judging import residuals
 from dist_engine.meshing import Mesh
+from dist_engine.observations import Observations
+from dist_engine.observations.colours import SharedColours
+from dist_engine.observations.kind import Estimate
+from dist_engine.observations.pictures import Pictures, neighbours
+from dist_engine.observations.rows import Rows
+from dist_engine.observations.stereo import match
 from dist_engine.protocol import Bounds, Placement, Request, RequestError, Settings, View
+from dist_engine.state import State, Unknowns
 from torch import Tensor
 
-from blender_tests.support.closed_forms import ClosedForm
+from blender_tests.support.closed_forms import ClosedForm, ClosedKind, ClosedShape
 from blender_tests.support.views import Quiet, orbit
 
 SIZE = 64
@@ -47,24 +47,7 @@ class TwoBalls(ClosedForm):
         return torch.minimum(points.norm(dim=-1) - 0.3, other) - code[..., 0]
 
 
-def prior_of(form: type[ClosedForm], codes: Tensor) -> Any:
-    """What a fit asks of a prior, over a closed form."""
-    decoder = SimpleNamespace(field=lambda code, counter=None: form(code))
-    spread = torch.linalg.cholesky(torch.cov(codes.T).reshape(codes.shape[1], -1))
-    return SimpleNamespace(
-        decoder=decoder,
-        codes=codes,
-        mean=codes.mean(0),
-        radius=0.9,
-        precision_root=lambda: torch.linalg.inv(spread),
-        axes=lambda: np.eye(3),
-    )
-
-
-def balls(dtype: torch.dtype = torch.float32) -> Any:
-    generator = torch.Generator().manual_seed(0)
-    codes = 0.1 * torch.randn(30, 4, generator=generator, dtype=dtype)
-    return prior_of(Ball, codes + torch.tensor([0, 0, 0, 0.45], dtype=dtype))
+START = torch.tensor([0.0, 0.0, 0.0, 0.45])
 
 
 def painted(points: np.ndarray) -> np.ndarray:
@@ -126,29 +109,31 @@ def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
     # Somewhat scaled, turned and shifted, and a ball that is a little off.
     turn = torch.linalg.matrix_exp(skew(torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64)))
     place = Similarity(torch.tensor(1.1, dtype=torch.float64), turn, torch.tensor([0.05, 0.02, -0.03]).double())
-    problem = Problem(balls(torch.float64), unknowns, len(views), Counter())
-    start = problem.start(torch.tensor([0.05, 0, 0, 0.45], dtype=torch.float64), place, cameras)
+    ball = ClosedShape.of(Ball, torch.tensor([0.05, 0, 0, 0.45], dtype=torch.float64))
+    start = State.start(ball, place, cameras)
     generator = torch.Generator().manual_seed(1)
     own = torch.randint(len(views), (60,), generator=generator)
     pixels = SIZE / 2 + 8 * torch.randn(60, 2, generator=generator, dtype=torch.float64)
     partners = torch.stack([(own + 1) % len(views), (own - 1) % len(views)], 1)
     seen = pictures.at(1, own, pixels)[0]
 
-    def rows(step: Tensor) -> tuple[Tensor, Tensor]:
-        state = problem.moved(start, step)
+    def rows(step: Tensor) -> Rows:
+        state = unknowns.retract(start, step)
         rays = state.cameras.rays(own, pixels, state.place)
-        colours = Colours(rays, own, seen, partners, pictures, 1, 1.0)
-        return colour_rows(problem, problem.prior.decoder.field(problem.code(state)), state, colours)[:2]
+        colours = SharedColours(rays, own, seen, partners, pictures, 1, 1.0)
+        return colours.rows(Estimate(state, state.shape.field(Counter()), unknowns), 1.0)[0]
 
-    count = max(part.stop for part in problem.parts.values())
-    residual, jacobian = rows(torch.zeros(count, dtype=torch.float64))
-    assert jacobian.shape == (len(residual), count) and len(residual) > 0.5 * 60 * 2 * 3
+    count = unknowns.count(start)
+    here = rows(torch.zeros(count, dtype=torch.float64))
+    jacobian = here.jacobian()
+    assert jacobian.shape == (len(here.residual), count) and len(here.residual) > 0.5 * 60 * 2 * 3
     # Along a few directions of all unknowns at once.
     ways = torch.randn(8, count, dtype=torch.float64, generator=generator)
-    differences = torch.stack([(rows(1e-6 * way)[0] - rows(-1e-6 * way)[0]) / 2e-6 for way in ways], 1)
+    differences = [(rows(1e-6 * way).residual - rows(-1e-6 * way).residual) / 2e-6 for way in ways]
+    assert torch.allclose(torch.stack([here.forward(way) for way in ways], 1), jacobian @ ways.T)
     jacobian = jacobian @ ways.T
     # A point that passes from one pixel to the next within a step, or all but grazes the ball, is off.
-    off = (differences - jacobian).abs().amax(1)
+    off = (torch.stack(differences, 1) - jacobian).abs().amax(1)
     assert off.median() < 1e-3 * jacobian.abs().max()
     assert (off < 1e-2 * jacobian.abs().max()).float().mean() > 0.97
 
@@ -158,24 +143,23 @@ def test_a_ball_is_found_from_pictures_alone_however_exposed(tmp_path: Path) -> 
     random = np.random.default_rng(0)
     # Nothing is burnt out: the paint is between 0.1 and 0.9.
     changes = np.column_stack([random.uniform(0.5, 1.0, len(views)), random.uniform(-0.04, 0.05, len(views))])
-    prior = balls()
-    job = request(views, pictures_of_ball(views, changes), code=prior.mean.double().numpy())
+    kind = ClosedKind(Ball, START)
+    job = request(views, pictures_of_ball(views, changes))
     job.save(tmp_path)
     job = Request.load(tmp_path)
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    end = fit(job, prior, observations, Counter(), tmp_path, Quiet())
-    found = end.code.numpy()
+    end = fit(job, kind, observations, Counter(), tmp_path, Quiet())
+    found = end.shape.code.numpy()
     true = np.array([*CENTRE, RADIUS])
     # Half a pixel is 0.02 there.
-    assert np.abs(prior.mean.numpy() - true).max() > 0.1
+    assert np.abs(START.numpy() - true).max() > 0.09
     assert np.abs(found - true).max() < 0.025
 
     # Each view tells that its colours fit, and that they did not at first.
     mesh = Mesh(torch.zeros(0, 3), np.zeros((0, 3), np.int32), torch.zeros(0, 3))
-    first = replace(end, code=prior.mean)
     after, before = (
-        residuals(prior.decoder.field(each.code), prior, mesh, observations, each, job)["colours"]
-        for each in (end, first)
+        observations.residuals(Estimate(state, state.shape.field(Counter()), end.unknowns), mesh)["colours"]
+        for state in (end.state, replace(end.state, shape=kind.start))
     )
     assert list(after) == [view.name for view in views]
     assert np.median(list(after.values())) < 0.6 * np.median(list(before.values()))
@@ -206,9 +190,8 @@ def test_what_a_partner_does_not_see_is_not_compared() -> None:
     views = shots()
     pictures = Pictures(pictures_of_ball(views, np.tile([1.0, 0.0], (len(views), 1))), torch.device("cpu"))
     cameras = Cameras.from_views(views, torch.device("cpu"))
-    problem = Problem(prior_of(TwoBalls, torch.tensor([[0.0], [0.1]])), Unknowns(), len(views), Counter())
-    code = torch.zeros(1)
-    state, field = problem.start(code, AS_IT_IS, cameras), TwoBalls(code)
+    state = State.start(ClosedShape.of(TwoBalls, torch.zeros(1)), AS_IT_IS, cameras)
+    estimate = Estimate(state, state.shape.field(Counter()), Unknowns())
     random = np.random.default_rng(0)
     own = torch.as_tensor(random.integers(len(views), size=400))
     pixels = torch.as_tensor(random.uniform(0.3 * SIZE, 0.7 * SIZE, (400, 2)), dtype=torch.float32)
@@ -216,9 +199,8 @@ def test_what_a_partner_does_not_see_is_not_compared() -> None:
     # Colours so far apart tell the rays that were compared.
     mark = 100.0 * torch.arange(400)[:, None].expand(-1, 3)
     partners = ((own + 3) % len(views))[:, None]
-    colours = Colours(rays, own, mark, partners, pictures, 1, 1.0)
-    residual, *_ = colour_rows(problem, field, state, colours)
-    compared = np.isin(np.arange(400), (residual * -problem.noise.picture / 100).round().numpy())
+    rows, _ = SharedColours(rays, own, mark, partners, pictures, 1, 1.0).rows(estimate, 1.0)
+    compared = np.isin(np.arange(400), (rows.residual / -100).round().numpy())
 
     def first(origin: np.ndarray, ray: np.ndarray, more: float = 0.0) -> float:
         hits = [meet(origin - np.array(c), ray, r + more) for c, r in (((0, 0, 0), 0.3), ((0, -0.65, 0), 0.25))]
@@ -257,4 +239,4 @@ def test_requests_with_colours_are_checked() -> None:
         replace(request(views, pictures), settings=Settings(picture_noise=0.0)).check()
     with pytest.raises(RequestError, match="No two cameras look at the thing"):
         observations = Observations(request(views, pictures), torch.device("cpu"), torch.Generator())
-        observations.look_at([AS_IT_IS])
+        observations.prepare([AS_IT_IS])

@@ -22,7 +22,7 @@ from dist_engine.protocol import (
     read_task,
     shape_folder,
 )
-from dist_engine.run import Cancelled, Reporter
+from dist_engine.reporting import Cancelled, Reporter
 
 from blender_tests.support.views import PRIOR
 

@@ -14,7 +14,7 @@ from dist_engine import shrinking
 from dist_engine.cameras import Cameras
 from dist_engine.protocol import PRIOR_FILE, Request, Result
 from dist_engine.reconstruct import reconstruct
-from dist_engine.run import Reporter
+from dist_engine.reporting import Reporter
 from dist_engine.shrinking import shrunk
 
 from blender_tests.support.views import PRIOR, SIZE, orbit, request

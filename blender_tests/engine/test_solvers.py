@@ -9,7 +9,9 @@ from functools import partial
 import pytest
 import torch
 from dist_engine.fitting import adam, levenberg_marquardt
-from dist_engine.fitting.model import Linearised, Quadratic, Rows, over_views
+from dist_engine.fitting.model import Linearised, Quadratic, over_views
+from dist_engine.observations.rows import Rows
+from dist_engine.shapes.shape import Springs
 
 VIEWS = 3
 
@@ -23,7 +25,7 @@ def some_rows(unknowns: int, seed: int = 0) -> list[Rows]:
         side = None if count == 10 else draws[:, -2].sign()
         views = torch.arange(count) % VIEWS if with_views else None
         rays = torch.tensor([20, 15, 12]) if with_views else None
-        rows.append(Rows(share, 3 * draws[:, -1], draws[:, :unknowns], side, views, rays))
+        rows.append(Rows(share, 3 * draws[:, -1], draws[:, :unknowns], side=side, views=views, rays=rays))
     return rows
 
 
@@ -34,8 +36,9 @@ def linearised(unknowns: int, seed: int = 0) -> Linearised:
 
 def after(step: torch.Tensor, seed: int) -> Linearised:
     """The model of the same rows about where a step leads."""
-    rows = [replace(row, residual=row.residual + row.jacobian @ step) for row in some_rows(len(step), seed)]
-    return Linearised(rows, torch.full_like(step, 0.1), 0.3 + step, torch.ones_like(step))
+    rows = [replace(row, residual=row.residual + row.forward(step)) for row in some_rows(len(step), seed)]
+    held = Springs(torch.full_like(step, 0.1), 0.3 + step)
+    return Linearised(rows, [(slice(None), held)], torch.ones_like(step))
 
 
 def test_the_model_has_the_gradient_of_its_cost() -> None:
@@ -50,8 +53,8 @@ def test_the_model_has_the_gradient_of_its_cost() -> None:
 
 def test_a_residual_on_the_side_that_does_not_count_costs_nothing() -> None:
     residual, slope = torch.tensor([2.0, -2.0, 2.0, -2.0]), torch.ones(4, 1)
-    rows = Rows(1.0, residual, slope, torch.tensor([1.0, 1.0, -1.0, 0.0]))
-    model = Linearised([rows], torch.zeros(1), torch.zeros(1), torch.ones(1))
+    rows = Rows(1.0, residual, slope, side=torch.tensor([1.0, 1.0, -1.0, 0.0]))
+    model = Linearised([rows], [], torch.ones(1))
     # Huber's 2 - 1/2, of the first and the last.
     assert model.cost == pytest.approx(3.0) and float(model.gradient) == pytest.approx(0.0)
     # The second counts once it is positive.

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
+from dist_engine.reference.strategies import STRATEGIES, trace_picture
 from dist_engine.tracing.memory import Memory
 from dist_engine.tracing.models import OLDEST
-from dist_engine.tracing.picture import Picture
-from dist_engine.tracing.strategies import STRATEGIES, normals, trace_picture
+from dist_engine.tracing.raster import Raster, hit_normals
 
 from blender_tests.support.closed_forms import (
     BallBeforeWall,
@@ -25,10 +25,10 @@ from blender_tests.support.closed_forms import (
 FAST = [name for name in STRATEGIES if name != "naive"]
 
 
-def picture(size: int = 64, turned: bool = False, turn: float = 0.0) -> Picture:
-    place = identity().moved(torch.tensor([0.0, 0.3, 0.5, 0.2, 0.02, 0.05, -0.03])) if turned else identity()
-    place = place.moved(torch.tensor([0.0, 0.0, turn, 0.0, turn / 4, 0.0, 0.0]))
-    return Picture(camera(focal=60.0 * size / 64, size=size), 0, place, size, size)
+def picture(size: int = 64, turned: bool = False, turn: float = 0.0) -> Raster:
+    place = identity().retract(torch.tensor([0.0, 0.3, 0.5, 0.2, 0.02, 0.05, -0.03])) if turned else identity()
+    place = place.retract(torch.tensor([0.0, 0.0, turn, 0.0, turn / 4, 0.0, 0.0]))
+    return Raster(camera(focal=60.0 * size / 64, size=size), 0, place, size, size)
 
 
 @pytest.mark.parametrize("strategy", FAST)
@@ -41,7 +41,7 @@ def test_sphere(strategy: str) -> None:
     both = trace.hit & truth.isfinite()
     assert (trace.distance - truth)[both].abs().max() < 2e-3
     assert (trace.distance - truth)[both].abs().mean() < 5e-5
-    found = normals(sphere, image, trace)
+    found = hit_normals(sphere, image, trace)
     assert torch.allclose(found[both], (image.rays().at(truth) / 0.6)[both], atol=1e-2)
     assert found[~trace.hit].isnan().all()
 

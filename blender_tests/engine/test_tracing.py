@@ -27,7 +27,7 @@ def test_sphere_depth_and_silhouette_match_the_formula(relaxation: float) -> Non
 @pytest.mark.parametrize(("relaxation", "wrong"), [(1.0, 2), (1.5, 20)])
 def test_box_depth_and_silhouette_match_the_formula(relaxation: float, wrong: int) -> None:
     half = torch.tensor([0.5, 0.3, 0.4])
-    turned = identity().moved(torch.tensor([0.0, 0.3, 0.5, 0.2, 0.02, 0.05, -0.03]))
+    turned = identity().retract(torch.tensor([0.0, 0.3, 0.5, 0.2, 0.02, 0.05, -0.03]))
     rays = all_rays(camera(), turned)
     trace = march(Box(half), rays, torch.full((len(rays),), 1e-5), steps=200, relaxation=relaxation)
     truth = box_depth(rays, half)

@@ -18,7 +18,7 @@ from dist_engine.meshing import extract_mesh
 from dist_engine.official import load_official
 from dist_engine.prior import Prior
 from dist_engine.protocol import MeshArrays, MeshFile, PriorResult, RequestError, TrainRequest
-from dist_engine.run import Cancelled
+from dist_engine.reporting import Cancelled
 from dist_engine.training import auto_decoder
 from dist_engine.training.apart import FAVOUR, told_apart
 from dist_engine.training.auto_decoder import Progress, Recipe, train

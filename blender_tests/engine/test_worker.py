@@ -59,7 +59,7 @@ def test_a_shape_is_found_from_its_silhouettes(job: Path, start) -> None:
     assert np.mean(list(result.report["iou"].values())) > 0.9
     assert np.linalg.det(result.rotation) == pytest.approx(1, abs=1e-4)
     assert result.report["queries"].keys() == {"start", "march", "inside", "gradient", "mesh", "uncertainty"}
-    assert 0.2 < result.report["strangeness"] < 3 and result.report["disagree"] == []
+    assert 0.2 < result.report["whitened_rms"] < 3 and result.report["disagree"] == []
     # Surer than what the prior's shapes differ by, and nowhere quite sure.
     assert result.uncertainty.shape == (len(result.vertices),)
     assert (result.uncertainty > 0).all() and np.median(result.uncertainty) < 0.06

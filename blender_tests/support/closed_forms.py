@@ -6,22 +6,26 @@ And a camera before them, with the formulas for what it sees.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.decoder import Jacobian
 from dist_engine.protocol import View
+from dist_engine.shapes.shape import Dense, Linear, Springs
 from dist_engine.tracing.rays import Rays
 from torch import Tensor
 
 
 class ClosedForm:
-    """The interface of `dist_engine.decoder.Field` over `distance(points, code)`."""
+    """The interface of `dist_engine.decoder.Field`, and of a shape's field, over `distance(points, code)`."""
 
-    def __init__(self, code: Tensor) -> None:
+    def __init__(self, code: Tensor, counter: Counter[str] | None = None) -> None:
         self.code = code.detach()
-        self.counter: Counter[str] = Counter()
+        self.counter: Counter[str] = Counter() if counter is None else counter
 
     def distance(self, points: Tensor, code: Tensor) -> Tensor:
         raise NotImplementedError
@@ -29,6 +33,22 @@ class ClosedForm:
     def __call__(self, points: Tensor, purpose: str) -> Tensor:
         self.counter[purpose] += len(points)
         return self.distance(points, self.code)
+
+    @property
+    def device(self) -> torch.device:
+        return self.code.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.code.dtype
+
+    def slope(self, points: Tensor, purpose: str) -> tuple[Tensor, Tensor]:
+        at = self.jacobian(points, purpose)
+        return at.value, at.d_point
+
+    def linearise(self, points: Tensor, purpose: str) -> Linear:
+        at = self.jacobian(points, purpose)
+        return Linear(at.value, at.d_point, Dense(0.1 * at.d_code))
 
     def jacobian(self, points: Tensor, purpose: str, with_code: bool = True) -> Jacobian:
         self.counter[purpose] += len(points)
@@ -38,6 +58,65 @@ class ClosedForm:
             value = self.distance(points, codes)
             d_point, d_code = torch.autograd.grad(value.sum(), (points, codes))
         return Jacobian(value.detach(), d_point, d_code if with_code else d_code[:, :0])
+
+
+@dataclass(frozen=True)
+class ClosedShape:
+    """A closed form as a shape whose unknowns are its code; it is held a little to what it was at first."""
+
+    form: type[ClosedForm]
+    code: Tensor
+    first: Tensor
+
+    @staticmethod
+    def of(form: type[ClosedForm], code: Tensor) -> ClosedShape:
+        return ClosedShape(form, code, code)
+
+    @property
+    def size(self) -> int:
+        return len(self.code)
+
+    def field(self, counter: Counter[str]) -> ClosedForm:
+        return self.form(self.code, counter)
+
+    def retract(self, step: Tensor) -> ClosedShape:
+        return ClosedShape(self.form, self.code + 0.1 * step, self.first)
+
+    def own_term(self) -> Springs:
+        return Springs(torch.full_like(self.code, 1e-4), (self.code - self.first) / 0.1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"code": self.code}
+
+    def describe(self) -> dict[str, Any]:
+        return {"shape": "closed form"}
+
+
+@dataclass(frozen=True)
+class ClosedKind:
+    """The shapes of a closed form, from one code on."""
+
+    form: type[ClosedForm]
+    code: Tensor
+    name: str = "closed form"
+    radius: float = 0.9
+
+    @property
+    def start(self) -> ClosedShape:
+        return ClosedShape.of(self.form, self.code)
+
+    @property
+    def usual(self) -> ClosedShape:
+        return self.start
+
+    def axes(self) -> np.ndarray:
+        return np.eye(3)
+
+    def candidates(self) -> list[ClosedShape]:
+        return [self.start]
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> ClosedShape:
+        return ClosedShape(self.form, tensors["code"], self.code)
 
 
 class Sphere(ClosedForm):

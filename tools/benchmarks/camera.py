@@ -79,7 +79,7 @@ def unknown(prior: Prior, seed: int) -> dict[str, Any]:
     random = np.random.default_rng(seed)
     wrong = [off(view, *NEAR, random) for view in scene.views]
     true, _ = scenes.run_fit(scene, scene.request(iterations=60))
-    before = replace(true, cameras=Cameras.from_views(wrong, torch.device("cpu")))
+    before = replace(true, state=replace(true.state, cameras=Cameras.from_views(wrong, torch.device("cpu"))))
     found, cost = scenes.run_fit(scene, scene.request(views=wrong, refine_cameras=True, iterations=60))
     was, now = errors(before, scene.views), errors(found, scene.views)
     return {
@@ -89,8 +89,8 @@ def unknown(prior: Prior, seed: int) -> dict[str, Any]:
         "degrees": float(np.median(now[0])),
         "distance_before": float(np.median(was[1])),
         "distance": float(np.median(now[1])),
-        "chamfer": scenes.chamfer(scene, scenes.surface(scene, found.code, aligned(found.cameras, scene.views))),
-        "chamfer_as_it_stands": scenes.chamfer(scene, scenes.surface(scene, found.code)),
+        "chamfer": scenes.chamfer(scene, scenes.surface(scene, found.shape, aligned(found.cameras, scene.views))),
+        "chamfer_as_it_stands": scenes.chamfer(scene, scenes.surface(scene, found.shape)),
         "chamfer_true_cameras": scenes.chamfer(scene, scenes.surface(scene, true.code)),
     } | cost
 

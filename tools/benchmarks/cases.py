@@ -14,7 +14,7 @@ from dist_engine.decoder import Field
 from dist_engine.official import load_official
 from dist_engine.prior import Prior
 from dist_engine.protocol import View
-from dist_engine.tracing.picture import Picture
+from dist_engine.tracing.raster import Raster
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Case:
     title: str
     prior: Prior
     code: torch.Tensor
-    picture: Picture
+    picture: Raster
 
     def field(self) -> Field:
         """The shape's distance function with a counter of its own."""
@@ -76,7 +76,7 @@ def _number(shape: str | None, names: list[str], count: int) -> int:
     return int(shape)
 
 
-def _picture(options: argparse.Namespace) -> tuple[str, Picture]:
+def _picture(options: argparse.Namespace) -> tuple[str, Raster]:
     """The named view at the wanted size; without a file, one from above and the right that sees the unit sphere."""
     if options.views is None:
         focal, back = 1.1, np.array([0.6, 0.4, 0.69])
@@ -98,4 +98,4 @@ def _picture(options: argparse.Namespace) -> tuple[str, Picture]:
         view, size = View(name, K, extrinsics), (round(data["width"] * scale), round(data["height"] * scale))
     cameras = Cameras.from_views([view], torch.device("cpu"))
     place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
-    return name, Picture(cameras, 0, place, *size)
+    return name, Raster(cameras, 0, place, *size)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from dist_engine.reference.strategies import STRATEGIES, trace_picture
 from dist_engine.tracing.march import Trace
 from dist_engine.tracing.memory import Memory
-from dist_engine.tracing.strategies import STRATEGIES, normals, trace_picture
+from dist_engine.tracing.raster import hit_normals
 from PIL import Image
 
 from . import walk
@@ -154,7 +155,7 @@ def draw(folder: Path, case: Case, strategy: str, trace: Trace, true: torch.Tens
     depth = trace.distance.numpy().reshape(shape)
     low, high = (float(v) for v in np.quantile(depth[hit], [0.0, 1.0])) if hit.any() else (0.0, 1.0)
     grey = np.where(hit, 1 - 0.85 * (depth - low) / max(high - low, 1e-9), 0.0)
-    facing = normals(case.field(), case.picture, trace).nan_to_num(-1.0).numpy().reshape(*shape, 3)
+    facing = hit_normals(case.field(), case.picture, trace).nan_to_num(-1.0).numpy().reshape(*shape, 3)
     off = (trace.distance.double() - true).abs().numpy().reshape(shape)
     wrong = hit != true.isfinite().numpy().reshape(shape)
     scale = np.log10(np.clip(np.nan_to_num(off, nan=1e-5), 1e-5, 1e-1)) / 4 + 1.25

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from dist_engine.cameras import Similarity
+from dist_engine.shapes.shape import Shape
 from generators.sheet import render
 
 from . import scenes
@@ -23,11 +23,9 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw the shapes that were found, and the errors")
 
 
-def judged(
-    options: argparse.Namespace, scene: Scene, code: torch.Tensor, place: Similarity | None = None
-) -> dict[str, Any]:
-    """A row's Chamfer distance x 1000 of a code at a place; and, for figures, what it and the truth look like."""
-    found = scenes.surface(scene, code, place)
+def judged(options: argparse.Namespace, scene: Scene, shape: Shape, place: Similarity | None = None) -> dict[str, Any]:
+    """A row's Chamfer distance x 1000 of a shape at a place; and, for figures, what it and the truth look like."""
+    found = scenes.surface(scene, shape, place)
     row: dict[str, Any] = {"chamfer_x1000": scenes.chamfer(scene, found)}
     if options.pictures:
         row["truth"], row["picture"] = (

@@ -54,4 +54,4 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Ro
         found, cost = scenes.run_fit(scene, scene.request(iterations=STEPS, **given))
         off = float(found.cameras.K[0, 0, 0]) / scene.views[0].K[0, 0] - 1
         row = {"class": prior.name, "seed": seed, "lens": column, "focal_off": off}
-        yield row | figures.judged(options, scene, found.code, found.place) | cost
+        yield row | figures.judged(options, scene, found.shape, found.place) | cost

@@ -19,11 +19,12 @@ import torch
 import torch.nn.functional as F
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.decoder import Decoder, Field
-from dist_engine.gradients import GRAZING, METHODS, STENCIL, normals, smallest_value, surface_distance
+from dist_engine.observations.surface import GRAZING, STENCIL
+from dist_engine.reference.gradients import METHODS, normals, smallest_value, surface_distance
+from dist_engine.reference.strategies import trace_picture
 from dist_engine.tracing.march import Trace, march
-from dist_engine.tracing.picture import Picture
+from dist_engine.tracing.raster import Raster
 from dist_engine.tracing.rays import Rays
-from dist_engine.tracing.strategies import trace_picture
 from torch import Tensor
 
 from .cases import Case, add_arguments, load_case
@@ -137,11 +138,11 @@ def start(code: Tensor) -> Unknowns:
     return {"code": code.clone(), "pose": zeros[None, :6].clone(), "focal length": zeros[0].clone(), "Sim(3)": zeros}
 
 
-def rays_of(picture: Picture, unknowns: Unknowns) -> tuple[Rays, Similarity]:
+def rays_of(picture: Raster, unknowns: Unknowns) -> tuple[Rays, Similarity]:
     """A picture's rays, and the place of the object, where the unknowns put them."""
-    cameras = picture.cameras.moved(unknowns["pose"], unknowns["focal length"])
-    place = picture.place.moved(unknowns["Sim(3)"])
-    return Picture(cameras, picture.view, place, picture.width, picture.height).rays(), place
+    cameras = picture.cameras.retract(unknowns["pose"], unknowns["focal length"])
+    place = picture.place.retract(unknowns["Sim(3)"])
+    return Raster(cameras, picture.view, place, picture.width, picture.height).rays(), place
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Experiment:
     """
 
     decoder: Decoder
-    picture: Picture
+    picture: Raster
     unknowns: Unknowns
     seen: Tensor
     missed: Tensor
@@ -169,7 +170,7 @@ class Experiment:
         views, place = case.picture.cameras, case.picture.place
         cameras = Cameras(*(getattr(views, name).double() for name in Cameras.__dataclass_fields__))
         place = Similarity(*(getattr(place, name).double() for name in Similarity.__dataclass_fields__))
-        picture = Picture(cameras, 0, place, case.picture.width, case.picture.height)
+        picture = Raster(cameras, 0, place, case.picture.width, case.picture.height)
         unknowns = start(case.code.double())
         rays, field = rays_of(picture, unknowns)[0], decoder.field(case.code.double())
         trace = trace_picture(case.field(), case.picture, "dynamic")

@@ -61,7 +61,7 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> list[Row]:
             code=prior.mean.double().numpy(), bounds=around(scene), iterations=60, **given[observed]
         )
         found, cost = scenes.run_fit(scene, request)
-        made = figures.judged(options, scene, found.code)
+        made = figures.judged(options, scene, found.shape)
         share = made["chamfer_x1000"] / begin["chamfer_x1000"]
         rows.append(who | {"observed": observed, "share": share} | made | cost)
     return rows

@@ -50,7 +50,7 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Ro
         for level, given in spoilt(scene, prior, seed, kind):
             found, cost = scenes.run_fit(scene, scene.request(iterations=STEPS, **given))
             row = {"class": prior.name, "seed": seed, "kind": kind, kind: level}
-            yield row | figures.judged(options, scene, found.code, found.place) | cost
+            yield row | figures.judged(options, scene, found.shape, found.place) | cost
 
 
 def spoilt(scene: Scene, prior: Prior, seed: int, kind: str) -> Iterator[tuple[float, dict[str, Any]]]:

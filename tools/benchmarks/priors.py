@@ -17,12 +17,14 @@ from typing import Any
 import igl
 import numpy as np
 import torch
-from dist_engine import evaluation
 from dist_engine.decoder import Field
 from dist_engine.fitting.levenberg_marquardt import minimise
-from dist_engine.fitting.model import Linearised, Rows
+from dist_engine.fitting.model import Linearised
 from dist_engine.meshing import extract_mesh
+from dist_engine.observations.rows import Rows
 from dist_engine.prior import Prior
+from dist_engine.reference import evaluation
+from dist_engine.shapes.shape import OwnTerm, Springs
 from dist_engine.training.auto_decoder import taught
 from dist_engine.training.sampling import normalisation, sample_surface, sdf_samples, signed_distance
 from generators import GENERATORS
@@ -192,9 +194,14 @@ def cost_of(
     def evaluate(whitened: Tensor) -> Linearised:
         at = prior.decoder.field(prior.mean + spread @ whitened).jacobian(points, "fit")
         rows = Rows(1 / len(points), (at.value - wanted) / noise, at.d_code @ spread / noise[:, None])
-        return Linearised([rows], torch.full_like(whitened, HOLD), whitened, torch.ones_like(whitened))
+        return Linearised([rows], held(whitened, HOLD), torch.ones_like(whitened))
 
     return evaluate
+
+
+def held(whitened: Tensor, weight: float) -> list[tuple[slice, OwnTerm]]:
+    """What holds a whitened code (latent,): half its square, with a weight."""
+    return [(slice(None), Springs(torch.full_like(whitened, weight), whitened))]
 
 
 def far_overshoot(field: Field, vertices: np.ndarray, faces: np.ndarray, random: np.random.Generator) -> float:

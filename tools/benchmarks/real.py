@@ -6,16 +6,15 @@ The meshes of ``--meshes DIR/<class>/*`` are turned upright, with the front in f
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import igl
 import numpy as np
 import torch
-from dist_engine.cameras import Cameras
 from dist_engine.fitting.fit import Fit
-from dist_engine.fitting.observations import Observations
-from dist_engine.judging import view_iou
+from dist_engine.observations import Observations
 from dist_engine.prior import Prior
 from dist_engine.protocol import Bounds
 from dist_engine.training.sampling import normalisation, sdf_samples
@@ -60,7 +59,7 @@ def measure(options: argparse.Namespace, prior: Prior, path: Path) -> list[Row]:
     errors = {
         "iou_fitted": iou(fitted, found),
         "iou_held_out": iou(held_out, found),
-        "chamfer_x1000": scenes.chamfer(fitted, scenes.surface(fitted, found.code, found.place)),
+        "chamfer_x1000": scenes.chamfer(fitted, scenes.surface(fitted, found.shape, found.place)),
     }
     return [{"class": prior.name, "mesh": path.stem} | errors | cost]
 
@@ -81,5 +80,6 @@ def around(scene: Scene) -> Bounds:
 def iou(scene: Scene, found: Fit) -> float:
     """Mean overlap of the scene's masks and what its cameras see of what was found."""
     observations = Observations(scene.request(), torch.device("cpu"), torch.Generator())
-    seen = replace(found, cameras=Cameras.from_views(scene.views, torch.device("cpu")))
-    return float(view_iou(scene.prior.decoder.field(found.code), observations, seen).mean())
+    assert observations.outlines is not None
+    field = found.shape.field(Counter())
+    return float(observations.outlines.overlaps(field, observations.cameras, found.place).mean())

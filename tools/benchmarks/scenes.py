@@ -20,14 +20,16 @@ from typing import Any
 import igl.embree
 import numpy as np
 import torch
-from dist_engine import evaluation
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.fit import Fit, fit
-from dist_engine.fitting.observations import Observations
 from dist_engine.meshing import extract_mesh
+from dist_engine.observations import Observations
 from dist_engine.prior import Prior
 from dist_engine.protocol import Bounds, Placement, Request, Settings, View
-from dist_engine.tracing.picture import Picture
+from dist_engine.reference import evaluation
+from dist_engine.shapes.latent import LatentKind
+from dist_engine.shapes.shape import Shape
+from dist_engine.tracing.raster import Raster
 from dist_engine.training.sampling import normalisation, sample_surface
 from generators import GENERATORS
 
@@ -162,7 +164,7 @@ def member_scene(prior: Prior, number: int, cameras: int, size: int = SIZE) -> S
     place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
     depths = []
     for index in range(cameras):
-        picture = Picture(seen, index, place, size, size)
+        picture = Raster(seen, index, place, size, size)
         rays = picture.rays()
         depths.append((truth(prior.decoder, code, rays, CACHE) * rays.cosine).reshape(size, size).float().numpy())
     depth = np.stack(depths)
@@ -227,7 +229,8 @@ def run_fit(scene: Scene, request: Request) -> tuple[Fit, dict[str, float]]:
     generator = torch.Generator().manual_seed(request.settings.seed)
     observations = Observations(request, torch.device("cpu"), generator)
     with tempfile.TemporaryDirectory() as folder:
-        found = fit(request, scene.prior, observations, counter, Path(folder), Quiet())
+        kind = LatentKind(scene.prior, given=None if request.code is None else scene.prior.as_code(request.code))
+        found = fit(request, kind, observations, counter, Path(folder), Quiet())
     return found, {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
 
 
@@ -240,10 +243,10 @@ def medians(rows: list[Row], by: str, columns: list[Any], value: str = "chamfer_
         print(f"{name:>10}" + "".join(f"{cell:12.3f}" for cell in cells))
 
 
-def surface(scene: Scene, code: torch.Tensor, place: Similarity | None = None) -> Mesh | None:
-    """The mesh of a code at a place; None where it has no surface."""
+def surface(scene: Scene, shape: Shape, place: Similarity | None = None) -> Mesh | None:
+    """The mesh of a shape at a place; None where it has no surface."""
     try:
-        mesh = extract_mesh(scene.prior.decoder.field(code), RESOLUTION)
+        mesh = extract_mesh(shape.field(Counter()), RESOLUTION)
     except ValueError:
         return None
     return (mesh.vertices if place is None else place.to_world(mesh.vertices)).double().numpy(), mesh.faces

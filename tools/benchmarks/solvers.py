@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from dist_engine.fitting import adam, levenberg_marquardt
-from dist_engine.fitting.model import Quadratic
-from dist_engine.fitting.observations import Observations, Pick
-from dist_engine.fitting.problem import Problem, State, Unknowns
+from dist_engine.fitting.problem import Problem
 from dist_engine.fitting.start import start_places, start_states
+from dist_engine.observations import Observations
 from dist_engine.prior import Prior
+from dist_engine.shapes.latent import LatentKind
+from dist_engine.state import State, Unknowns
 
 from . import scenes
 from .scenes import Row, Scene
@@ -63,23 +64,21 @@ def compare(scene: Scene, observed: str, near: str) -> dict[str, Any]:
         given["masked"] = np.zeros(VIEWS, bool)
     request = scene.request(refine_placement=True, **given)
     observations = Observations(request, torch.device("cpu"), torch.Generator().manual_seed(0))
-    paths = {}
+    kind, paths = LatentKind(scene.prior), {}
     for name, solver, steps in (("adam", adam.minimise, ADAM_STEPS), ("lm", levenberg_marquardt.minimise, LM_STEPS)):
         # The same rays, but nothing of what the other solver has learnt of them.
         observations.generator.manual_seed(0)
-        pick, counter = observations.draw(RAYS), Counter[str]()
-        problem = Problem(scene.prior, Unknowns(), VIEWS, counter)
-        first = start(problem, observations, scene.prior, request, near)
+        counter = Counter[str]()
+        problem = Problem(observations, Unknowns(), counter)
+        evaluate = problem.on_rays(RAYS)
+        first = start(problem, kind, request, near)
         counter.clear()
 
-        def evaluate(state: State, problem: Problem = problem, pick: Pick = pick) -> Quadratic:
-            return problem.evaluate(state, observations.sample(pick, state.cameras, state.place))
-
         began, path, end = time.monotonic(), [], first
-        for state, cost in solver(problem.moved, first, evaluate, steps):
+        for state, cost in solver(problem.retract, first, evaluate, steps):
             path.append((cost, time.monotonic() - began, sum(counter.values())))
             end = state
-        paths[name] = path, scenes.chamfer(scene, scenes.surface(scene, problem.code(end), end.place))
+        paths[name] = path, scenes.chamfer(scene, scenes.surface(scene, end.shape, end.place))
     (gone, chamfer_adam), (path, chamfer_lm) = paths["adam"], paths["lm"]
     goal, seconds, queries = gone[-1]
     there = next((index for index, (cost, *_) in enumerate(path) if cost <= goal), None)
@@ -97,11 +96,12 @@ def compare(scene: Scene, observed: str, near: str) -> dict[str, Any]:
     }
 
 
-def start(problem: Problem, observations: Observations, prior: Prior, request: Any, near: str) -> State:
+def start(problem: Problem, kind: LatentKind, request: Any, near: str) -> State:
     """The training code that fits best as it is, or, far away, the mean of them all in a place that is off."""
-    places = start_places(request, prior, observations)
+    observations = problem.observations
+    places = start_places(request, kind, observations.device)
     if near == "near":
         observations.generator.manual_seed(1)
-        return start_states(problem, observations, places, 1)[0]
+        return start_states(problem, kind, places, 1)[0]
     step = torch.tensor([0.1, 0.1, -0.1, 0.1, 0.05, -0.05, 0.05])
-    return problem.start(prior.mean, places[0].moved(step), observations.cameras)
+    return State.start(kind.of(kind.prior.mean), places[0].retract(step), observations.cameras)

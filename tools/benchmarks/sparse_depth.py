@@ -20,12 +20,16 @@ import numpy as np
 import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.levenberg_marquardt import minimise
-from dist_engine.fitting.model import Linearised, Rows
-from dist_engine.fitting.observations import INDEPENDENT
+from dist_engine.fitting.model import Linearised
+from dist_engine.observations.kind import INDEPENDENT
+from dist_engine.observations.rows import Rows
 from dist_engine.prior import Prior
+from dist_engine.shapes.latent import LatentKind, LatentShape
+from dist_engine.shapes.shape import Shape
 from torch import Tensor
 
 from . import figures, scenes
+from .priors import held
 from .scenes import Row, Scene
 
 COUNTS = ("dense", "50%", "10%", "100", "50", "20")
@@ -82,21 +86,21 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> Iterator[Ro
     """Fit to all numbers of one shape's depths, with all methods."""
     scene = scenes.unseen_scene(prior, seed, 1)
     for count, method in product(options.counts.split(","), METHODS):
-        code, cost = fitted(scene, count, method)
+        shape, cost = fitted(scene, count, method)
         row = {"class": prior.name, "seed": seed, "points": count, "method": method}
-        yield row | figures.judged(options, scene, code) | cost
+        yield row | figures.judged(options, scene, shape) | cost
 
 
-def fitted(scene: Scene, count: str, method: str) -> tuple[Tensor, dict[str, float]]:
-    """Fit with one method to some of the depths; the code, with seconds and queries."""
+def fitted(scene: Scene, count: str, method: str) -> tuple[Shape, dict[str, float]]:
+    """Fit with one method to some of the depths; the shape, with seconds and queries."""
     depths = thinned(scene.depths, count)
     if method == "DeepSDF":
         began, counter = time.monotonic(), Counter[str]()
-        code = without_renderer(scene, depths, *CHOSEN[count], counter)
-        return code, {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
+        shape = without_renderer(scene, depths, *CHOSEN[count], counter)
+        return shape, {"seconds": time.monotonic() - began, "queries": sum(counter.values())}
     given = {} if method == "ours (mask)" else {"masked": np.zeros(1, bool)}
     found, cost = scenes.run_fit(scene, scene.request(depths=depths, iterations=STEPS, **given))
-    return found.code, cost
+    return found.shape, cost
 
 
 def thinned(depths: np.ndarray, count: str) -> np.ndarray:
@@ -112,8 +116,8 @@ def thinned(depths: np.ndarray, count: str) -> np.ndarray:
 
 def without_renderer(
     scene: Scene, depths: np.ndarray, beside: float, noise: float, hold: float, counter: Counter[str]
-) -> Tensor:
-    """The code (latent,) whose f is zero at the points seen, and plus and minus `beside` before and behind them."""
+) -> Shape:
+    """The shape whose f is zero at the points seen, and plus and minus `beside` before and behind them."""
     prior = scene.prior
     view, row, column = np.nonzero(np.isfinite(depths))
     pixels = torch.as_tensor(np.column_stack([column, row]) + 0.5, dtype=torch.float32)
@@ -131,7 +135,7 @@ def without_renderer(
             # The samples beside a point say little that the point does not.
             share = min(len(distance), INDEPENDENT) / len(points)
             rows = Rows(share, (at.value - wanted) / noise, at.d_code @ spread / noise)
-            return Linearised([rows], torch.full_like(whitened, hold), whitened, torch.ones_like(whitened))
+            return Linearised([rows], held(whitened, hold), torch.ones_like(whitened))
 
         return evaluate
 
@@ -145,7 +149,7 @@ def without_renderer(
         *_, end = minimise(torch.add, starts[index], part, FIRST_STEPS)
         ends.append(end)
     *_, (whitened, _) = minimise(torch.add, min(ends, key=lambda end: end[1])[0], whole, STEPS)
-    return prior.mean + spread @ whitened
+    return LatentShape(LatentKind(prior), whitened)
 
 
 def tune(priors: list[Prior], counts: list[str], instances: int) -> None:
@@ -158,10 +162,9 @@ def tune(priors: list[Prior], counts: list[str], instances: int) -> None:
         for name in ("", "hold", "noise", "beside"):
             for choice in [best._replace(**{name: value}) for value in CHOICES.get(name, ())] or [best]:
                 if choice not in errors:
-                    codes = [without_renderer(s, thinned(s.depths, count), *choice, Counter()) for s in tried]
-                    logs = [
-                        np.log(scenes.chamfer(s, scenes.surface(s, code))) for s, code in zip(tried, codes, strict=True)
-                    ]
+                    shapes = [without_renderer(s, thinned(s.depths, count), *choice, Counter()) for s in tried]
+                    found = [scenes.surface(s, shape) for s, shape in zip(tried, shapes, strict=True)]
+                    logs = [np.log(scenes.chamfer(s, mesh)) for s, mesh in zip(tried, found, strict=True)]
                     errors[choice] = float(np.exp(np.mean(logs)))
                     print(count, choice, f"{errors[choice]:.3f}", flush=True)
             best = min(errors, key=errors.__getitem__)

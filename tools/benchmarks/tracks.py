@@ -100,7 +100,7 @@ def clip_of(prior: Prior, seed: int, count: int, folder: Path) -> list[Row]:
     for method, asked in given.items():
         found, cost = scenes.run_fit(scene, asked)
         row = {"name": scene.name, "tracks": count, "read": 0 if asked.points is None else len(asked.points)}
-        error = scenes.chamfer(scene, scenes.surface(scene, found.code, found.place))
+        error = scenes.chamfer(scene, scenes.surface(scene, found.shape, found.place))
         rows.append(row | {"method": method, "chamfer_x1000": error} | cost)
     return rows
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 from dist_engine.tracing.march import march
-from dist_engine.tracing.picture import Picture
+from dist_engine.tracing.raster import Raster
 from torch import Tensor
 
 from .cases import Case
@@ -44,10 +44,10 @@ def codes(case: Case, steps: int) -> Iterator[Tensor]:
         yield code
 
 
-def pictures(case: Case, steps: int) -> Iterator[Picture]:
+def pictures(case: Case, steps: int) -> Iterator[Raster]:
     """The case's picture after each of `steps` small moves of the object in front of the camera."""
     move = torch.tensor([0.0, *TURN, *GO])
     picture = case.picture
     for _ in range(steps):
-        picture = replace(picture, place=picture.place.moved(move))
+        picture = replace(picture, place=picture.place.retract(move))
         yield picture

@@ -46,7 +46,7 @@ class Cameras:
         """The same cameras before pictures that are so many times as long."""
         return replace(self, K=self.K * self.K.new_tensor([factor, factor, 1])[:, None])
 
-    def moved(self, pose: Tensor, log_focal: Tensor) -> Cameras:
+    def retract(self, pose: Tensor, log_focal: Tensor) -> Cameras:
         """Apply increments, with their graph.
 
         Parameters
@@ -65,8 +65,8 @@ class Cameras:
             (turn @ self.translation[..., None])[..., 0] + pose[:, 3:],
         )
 
-    def as_if_moved(self, place: Similarity, steps: Tensor, log_focal: Tensor) -> Cameras:
-        """Each camera as if the object had moved before it: turned about the object, not about itself.
+    def turned_about(self, place: Similarity, steps: Tensor, log_focal: Tensor) -> Cameras:
+        """Each camera as if the object had moved before it: about the object, not about itself.
 
         Parameters
         ----------
@@ -88,6 +88,10 @@ class Cameras:
     def to_camera(self, views: Tensor, points: Tensor) -> Tensor:
         """World points (N, 3) in the axes of the cameras (N,) that see them."""
         return torch.einsum("nij,nj->ni", self.rotation[views], points) + self.translation[views]
+
+    def project(self, views: Tensor, points: Tensor) -> Tensor:
+        """Pixels (N, 2) of points (N, 3) in the axes of the cameras (N,) that see them; of those behind, far away."""
+        return (self.K[views] @ (points / points[:, 2:].clamp(min=1e-6))[..., None])[:, :2, 0]
 
     def rays(self, views: Tensor, pixels: Tensor, place: Similarity) -> Rays:
         """Rays of the object frame through pixel positions.
@@ -132,7 +136,7 @@ class Similarity:
         """Points (N, 3) of the world in the object frame."""
         return (points - self.translation) @ self.rotation / self.scale
 
-    def moved(self, step: Tensor) -> Similarity:
+    def retract(self, step: Tensor) -> Similarity:
         """Apply an increment (7,): log-scale, rotation vector (radians) and translation in units of the scale.
 
         Rotation and translation are taken in the object's own axes, so that a step means the same wherever the thing

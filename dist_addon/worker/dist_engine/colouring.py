@@ -42,17 +42,18 @@ def vertex_colours(
     size = float((vertices.amax(0) - vertices.amin(0)).max())
     for view in range(len(pictures)):
         height, width = pictures.shape[1:3]
-        there = cameras.to_camera(torch.full((len(vertices),), view, device=vertices.device), vertices)
-        pixels = (there / there[:, 2:].clamp(min=1e-9)) @ cameras.K[view].T
+        views = torch.full((len(vertices),), view, device=vertices.device)
+        there = cameras.to_camera(views, vertices)
+        pixels = cameras.project(views, there)
         facing = -(normals @ cameras.rotation[view].T * there).sum(1) / there.norm(dim=1)
-        within = (there[:, 2] > 0) & ((pixels[:, :2] > 0) & (pixels[:, :2] < pixels.new_tensor([width, height]))).all(1)
+        within = (there[:, 2] > 0) & ((pixels > 0) & (pixels < pixels.new_tensor([width, height]))).all(1)
         seen = within & (facing > 0.1)
-        least, cell = nearest_depth(pixels[:, :2], there[:, 2], within)
+        least, cell = nearest_depth(pixels, there[:, 2], within)
         # Within a cell of the depth map, a slanted surface is at many depths.
         slope = (1 - facing**2).clamp(min=0).sqrt() / facing.clamp(min=0.1)
         seen &= there[:, 2] < least + BEHIND * size + 1.5 * slope * there[:, 2] * cell / cameras.K[view, 0, 0]
         # The coordinates of pixels' corners from -1 to 1, as `grid_sample` counts.
-        at = 2 * pixels[None, None, :, :2] / pixels.new_tensor([width, height]) - 1
+        at = 2 * pixels[None, None] / pixels.new_tensor([width, height]) - 1
         layers = np.concatenate([pictures[view], 255 * masks[view][..., None].astype(np.uint8)], 2)
         image = torch.as_tensor(layers, device=vertices.device).permute(2, 0, 1)[None].to(vertices)
         shown = grid_sample(image, at, align_corners=False, padding_mode="border")[0, :, 0].T

@@ -201,6 +201,16 @@ class Field:
         self.weights = [{part: weight.detach() for part, weight in layer.items()} for layer in decoder.parts()]
         self.chunk = CPU_CHUNK if code.device.type == "cpu" else GPU_CHUNK
 
+    @property
+    def device(self) -> torch.device:
+        """Of the decoder, points and answers."""
+        return self.code.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the decoder, points and answers."""
+        return self.code.dtype
+
     @torch.no_grad()
     def __call__(self, points: Tensor, purpose: str) -> Tensor:
         """Signed distances (N,) at points (N, 3) in the object frame."""
@@ -228,6 +238,11 @@ class Field:
             for start in range(0, max(len(points), 1), self.chunk)
         ]
         return Jacobian(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def slope(self, points: Tensor, purpose: str) -> tuple[Tensor, Tensor]:
+        """Value (N,) and derivative (N, 3) to points (N, 3)."""
+        at = self.jacobian(points, purpose, with_code=False)
+        return at.value, at.d_point
 
     def _layer(self, index: int, hidden: Tensor, points: Tensor) -> Tensor:
         weights, total = self.weights[index], self.biases[index]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .official import load_official
 from .protocol import PRIOR_FILE, ImportRequest, PriorResult
-
-if TYPE_CHECKING:
-    from .run import Reporter
+from .reporting import Reporter
 
 
 def import_prior(folder: Path, reporter: Reporter) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .cameras import Similarity
-from .decoder import Field
+from .shapes.shape import Field
 
 # Cells along the cube's side whose corners are all asked: f is clamped, so that samples farther apart decide nothing.
 COARSEST = 32
@@ -87,7 +87,7 @@ def extract_mesh(field: Field, resolution: int) -> Mesh:
         `resolution` is not such a number, or there is no surface.
     """
     vertices, faces = without_crumbs(*marching_cubes(Lattice(field, resolution)))
-    return polish(field, torch.as_tensor(vertices).to(field.code), faces, 2 / resolution)
+    return polish(field, torch.as_tensor(vertices).to(field.device, field.dtype), faces, 2 / resolution)
 
 
 def marching_cubes(lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +95,7 @@ def marching_cubes(lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
     corners = lattice.corners(lattice.surface(), 1)
     keys, index = torch.unique(corners, return_inverse=True)
     if len(keys) == 0:
-        raise ValueError("The code has no surface: its shape is empty, or fills the whole cube.")
+        raise ValueError("The shape has no surface: it is empty, or fills the whole cube.")
     values, points = lattice.values[keys], lattice.points(keys)
     vertices, faces = igl.marching_cubes(
         values.cpu().double().numpy(), points.cpu().double().numpy(), index.cpu().numpy(), 0.0
@@ -129,7 +129,7 @@ class Lattice:
         if levels < 1 or not np.log2(levels).is_integer():
             raise ValueError(f"Mesh resolution {resolution}: expected {COARSEST} times a power of two.")
         self.field, self.resolution = field, resolution
-        self.values = field.code.new_zeros((resolution + 1) ** 3)
+        self.values = torch.zeros((resolution + 1) ** 3, device=field.device, dtype=field.dtype)
         self.asked = torch.zeros_like(self.values, dtype=torch.bool)
         self.strides = torch.tensor([(resolution + 1) ** 2, resolution + 1, 1], device=self.values.device)
 
@@ -222,13 +222,13 @@ def _bound(values: Tensor, rise: Tensor, distances: Tensor) -> Tensor:
 
 
 def polish(field: Field, vertices: Tensor, faces: np.ndarray, cell: float) -> Mesh:
-    """Put vertices (N, 3) onto the decoder's zero by one Newton step of at most half a `cell`.
+    """Put vertices (N, 3) onto f's zero by one Newton step of at most half a `cell`.
 
-    Normals are the decoder's gradient.
+    Normals are f's gradient.
     """
-    at = field.jacobian(vertices, "mesh", with_code=False)
-    squared = at.d_point.square().sum(1, keepdim=True).clamp(min=1e-12)
-    step = at.value[:, None] * at.d_point / squared
+    value, slope = field.slope(vertices, "mesh")
+    squared = slope.square().sum(1, keepdim=True).clamp(min=1e-12)
+    step = value[:, None] * slope / squared
     length = step.norm(dim=1, keepdim=True).clamp(min=1e-12)
     vertices = vertices - step * (0.5 * cell / length).clamp(max=1)
-    return Mesh(vertices, faces, at.d_point / squared.sqrt())
+    return Mesh(vertices, faces, slope / squared.sqrt())

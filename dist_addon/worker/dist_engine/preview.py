@@ -6,17 +6,12 @@ import shutil
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from torch import Tensor
 
 from .cameras import Similarity
 from .meshing import extract_mesh
-from .prior import Prior
 from .protocol import Result, shape_folder
-
-if TYPE_CHECKING:
-    from .run import Reporter
+from .reporting import Reporter
+from .shapes.shape import Shape, ShapeKind
 
 RESOLUTION = 64
 # Seconds between two, at least, and the most that they may take of the time.
@@ -26,17 +21,17 @@ EVERY, SHARE = 1.0, 0.1
 class Preview:
     """Writes a mesh into the job's folder now and then, where the reporter says that somebody watches."""
 
-    def __init__(self, folder: Path, prior: Prior, reporter: Reporter) -> None:
-        self._folder, self._prior, self._reporter = folder, prior, reporter
+    def __init__(self, folder: Path, kind: ShapeKind, reporter: Reporter) -> None:
+        self._folder, self._kind, self._reporter = folder, kind, reporter
         self._serial = 0
         self._due = 0.0
         self.remove()
 
-    def look(self, code: Tensor, place: Similarity) -> bool:
+    def show(self, shape: Shape, place: Similarity) -> bool:
         """Show how a fit stands, if it is time; whether the fit should go on."""
         began = time.monotonic()
         if self._reporter.watched and began >= self._due and not self._reporter.finishing:
-            self._write(code, place)
+            self._write(shape, place)
             now = time.monotonic()
             self._due = now + max(EVERY, (now - began) / SHARE)
         return not self._reporter.finishing
@@ -45,15 +40,15 @@ class Preview:
         """Delete the meshes."""
         shutil.rmtree(shape_folder(self._folder, 0).parent, ignore_errors=True)
 
-    def _write(self, code: Tensor, place: Similarity) -> None:
+    def _write(self, shape: Shape, place: Similarity) -> None:
         try:
-            mesh = extract_mesh(self._prior.decoder.field(code, Counter()), RESOLUTION)
+            mesh = extract_mesh(shape.field(Counter()), RESOLUTION)
         except ValueError:
-            # On its way, a fit may come by codes without a surface.
+            # On its way, a fit may come by shapes without a surface.
             return
         target = shape_folder(self._folder, self._serial)
         target.mkdir(parents=True, exist_ok=True)
-        Result(**mesh.placed(place, self._prior.axes()), report={"prior": self._prior.name}).save(target)
+        Result(**mesh.placed(place, self._kind.axes()), report=shape.describe()).save(target)
         self._reporter.event("preview", serial=self._serial)
         # The one before may be being read.
         shutil.rmtree(shape_folder(self._folder, self._serial - 2), ignore_errors=True)

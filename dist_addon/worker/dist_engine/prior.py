@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .decoder import Architecture, Decoder
+from .protocol import RequestError
 from .untrusted import MAX_BYTES, PriorError, all_finite, read_file, read_json, refusing
 
 __all__ = ["Prior", "PriorError", "axis_vector", "seal"]
@@ -80,6 +82,13 @@ class Prior:
     def mean(self) -> Tensor:
         """Mean training code (latent,)."""
         return self.codes.mean(0)
+
+    def as_code(self, numbers: np.ndarray | Sequence[float]) -> Tensor:
+        """Numbers as a code (latent,); raises `RequestError` where there are not as many as it takes."""
+        latent = self.decoder.architecture.latent
+        if len(numbers) != latent:
+            raise RequestError(f"The code has {len(numbers)} numbers, but the prior “{self.name}” takes {latent}.")
+        return torch.as_tensor(numbers).to(self.codes)
 
     def precision_root(self, floor: float = 0.05) -> Tensor:
         """W (latent, latent) with |W (z - mean)|^2 the squared Mahalanobis distance to the training codes.

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import igl
 import numpy as np
 import torch
 
+from .cameras import Cameras, Similarity
 from .colouring import vertex_colours
-from .fitting.fit import Fit, fit
-from .fitting.observations import Observations
-from .judging import disagreeing, residuals, view_iou
+from .fitting.fit import fit
 from .meshing import Mesh, extract_mesh
+from .observations import Observations
+from .observations.agreement import disagreeing
+from .observations.kind import Estimate
 from .preview import Preview
-from .prior import Prior
-from .protocol import PRIOR_FILE, Request, RequestError, Result, View
+from .protocol import Request, Result, View, covered
+from .reporting import Reporter
+from .shapes import load_kind
+from .shapes.shape import ShapeKind
 from .shrinking import shrunk
-
-if TYPE_CHECKING:
-    from .run import Reporter
+from .tasks import Clock, prepare
 
 # Vertices whose uncertainty is worked out; the others take it from the nearest.
 JUDGED_VERTICES = 20_000
@@ -41,52 +40,70 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
         The reporter was told to stop.
     """
     clock = Clock()
-    whole = Request.load(folder)
+    request = Request.load(folder)
+    device = prepare(request.settings.device, request.settings.threads)
+    kind = load_kind(request, folder, device)
+    clock.lap("load")
+    reconstruct_kind(request, kind, device, folder, reporter, clock)
+
+
+def reconstruct_kind(
+    whole: Request, kind: ShapeKind, device: torch.device, folder: Path, reporter: Reporter, clock: Clock
+) -> None:
+    """The same for a request that is read, with any kind of shape."""
     request, factor = shrunk(whole)
     settings = request.settings
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    device = choose_device(settings.device)
-    prior = Prior.load(folder / PRIOR_FILE).to(device)
-    latent = prior.decoder.architecture.latent
-    if request.code is not None and len(request.code) != latent:
-        raise RequestError(f"The code has {len(request.code)} numbers, but the prior “{prior.name}” takes {latent}.")
-    generator = torch.Generator().manual_seed(settings.seed)
-    observations = Observations(request, device, generator)
+    observations = Observations(request, device, torch.Generator().manual_seed(settings.seed))
     counter: Counter[str] = Counter()
-    clock.lap("load")
+    clock.lap("observe")
 
-    preview = Preview(folder, prior, reporter)
-    found = fit(request, prior, observations, counter, folder, reporter, preview.look)
+    preview = Preview(folder, kind, reporter)
+    found = fit(request, kind, observations, counter, folder, reporter, preview.show)
+    shape, place, cameras = found.shape, found.place, found.cameras
     clock.lap("fit")
 
     reporter.progress("mesh", 0, 1, found.cost, None)
-    field = prior.decoder.field(found.code, counter)
+    field = shape.field(counter)
     mesh = extract_mesh(field, settings.mesh_resolution)
     clock.lap("mesh")
 
     reporter.progress("judge", 0, 1, found.cost, None)
-    iou = view_iou(field, observations, found)
-    misses = residuals(field, prior, mesh, observations, found, request)
-    uncertainty = found.place.scale * spread_out(found.variances, mesh.vertices).sqrt()
+    outlines = observations.outlines
+    iou = None if outlines is None else outlines.overlaps(field, cameras, place)
+    residuals = observations.residuals(Estimate(found.state, field, found.unknowns), mesh)
+    uncertainty = place.scale * spread_out(found.variances, mesh.vertices).sqrt()
     clock.lap("judge")
 
-    found = replace(found, cameras=found.cameras.enlarged(factor))
-    colours = None if whole.pictures is None else paint(mesh, found, whole, whole.pictures)
+    cameras = cameras.enlarged(factor)
+    colours = None if whole.pictures is None else paint(mesh, place, cameras, whole, whole.pictures)
     clock.lap("colour")
 
-    told = report(whole, found, iou, misses, counter, clock, device) | {"early": reporter.finishing}
-    # The thing's own axes are the bounds' (right, back, up), whatever the prior's frame is.
-    placed = mesh.placed(found.place, prior.axes())
-    Result(**placed, uncertainty=uncertainty.cpu().numpy(), colours=colours, report=told).save(folder)
+    overlaps = {} if iou is None else overlap_by_view(whole, iou)
+    report = shape.describe() | {
+        "scale": float(place.scale),
+        "resolution": settings.mesh_resolution,
+        "iou": overlaps,
+        "disagree": disagreeing(overlaps),
+        "residuals": residuals,
+        "loss": found.cost,
+        "early": reporter.finishing,
+        "queries": dict(counter),
+        "seconds": clock.seconds,
+        "device": str(device),
+    }
+    if found.unknowns.cameras or found.unknowns.focal:
+        report["cameras"] = refined_cameras(whole, cameras)
+    # The thing's own axes are the bounds' (right, back, up), whatever the shape's frame is.
+    placed = mesh.placed(place, kind.axes())
+    Result(**placed, uncertainty=uncertainty.cpu().numpy(), colours=colours, report=report).save(folder)
     preview.remove()
 
 
-def paint(mesh: Mesh, found: Fit, request: Request, pictures: np.ndarray) -> np.ndarray:
+def paint(mesh: Mesh, place: Similarity, cameras: Cameras, request: Request, pictures: np.ndarray) -> np.ndarray:
     """The pictures' colours (N, 3) uint8 at a mesh's vertices."""
-    place, masks = found.place, (request.masks >= 128) | ~request.mask_counts[:, None, None]
+    masks = covered(request.masks) | ~request.mask_counts[:, None, None]
     normals = mesh.normals @ place.rotation.T
-    return vertex_colours(place.to_world(mesh.vertices), normals, found.cameras, pictures, masks)[0]
+    return vertex_colours(place.to_world(mesh.vertices), normals, cameras, pictures, masks)[0]
 
 
 def spread_out(of: Callable[[torch.Tensor], torch.Tensor], vertices: torch.Tensor) -> torch.Tensor:
@@ -98,41 +115,17 @@ def spread_out(of: Callable[[torch.Tensor], torch.Tensor], vertices: torch.Tenso
     return of(some)[torch.as_tensor(nearest, device=vertices.device)]
 
 
-def report(
-    request: Request,
-    found: Fit,
-    iou: torch.Tensor,
-    misses: dict[str, dict[str, float]],
-    counter: Counter[str],
-    clock: Clock,
-    device: torch.device,
-) -> dict[str, object]:
-    """The result's report, as `protocol.Result` describes it."""
-    names = [view.name for view in request.views]
-    counts = request.mask_counts.tolist()
-    overlaps = {name: value for name, value, masked in zip(names, iou.tolist(), counts, strict=True) if masked}
-    told: dict[str, object] = {
-        "prior": request.prior,
-        "scale": float(found.place.scale),
-        "code": found.code.tolist(),
-        "resolution": request.settings.mesh_resolution,
-        "iou": overlaps,
-        "disagree": disagreeing(overlaps),
-        "residuals": misses,
-        "strangeness": found.strangeness,
-        "loss": found.cost,
-        "queries": dict(counter),
-        "seconds": clock.seconds,
-        "device": str(device),
-    }
-    if request.settings.refine_cameras or request.settings.refine_focal_length:
-        told["cameras"] = [
-            refined.to_json()
-            | moved(view, refined)
-            | {"width": request.masks.shape[2], "height": request.masks.shape[1]}
-            for view, refined in zip(request.views, found.cameras.to_views(names), strict=True)
-        ]
-    return told
+def overlap_by_view(request: Request, iou: torch.Tensor) -> dict[str, float]:
+    """The overlap (V,) of the views that have a mask, by name."""
+    views = zip(request.views, iou.tolist(), request.mask_counts, strict=True)
+    return {view.name: value for view, value, masked in views if masked}
+
+
+def refined_cameras(request: Request, cameras: Cameras) -> list[dict[str, object]]:
+    """The cameras as the report has them: see `protocol.Result`."""
+    height, width = request.masks.shape[1:]
+    found = zip(request.views, cameras.to_views([view.name for view in request.views]), strict=True)
+    return [after.to_json() | moved(before, after) | {"width": width, "height": height} for before, after in found]
 
 
 def moved(before: View, after: View) -> dict[str, float]:
@@ -144,37 +137,3 @@ def moved(before: View, after: View) -> dict[str, float]:
         "turned": float(np.degrees(2 * np.arcsin(min(half, 1.0)))),
         "moved": float(np.linalg.norm(turned.T @ shifted - turn.T @ shift)),
     }
-
-
-class Clock:
-    """Seconds a stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, stage: str) -> None:
-        """Book the time since the last lap under `stage`."""
-        now = time.monotonic()
-        self.seconds[stage], self._last = now - self._last, now
-
-
-def choose_device(name: str) -> torch.device:
-    """The device to work on.
-
-    Raises
-    ------
-    ValueError
-        The one asked for is not there.
-    """
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if name == "auto":
-        # Apple's GPUs lack doubles and some operations; who wants to try chooses them.
-        name = "cuda" if there["cuda"] else "cpu"
-    if not there.get(name, False):
-        raise ValueError(f"PyTorch finds no “{name}” device here: choose Automatic or CPU in the add-on's preferences.")
-    return torch.device(name)

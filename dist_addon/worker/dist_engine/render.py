@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,14 +13,11 @@ from torch import Tensor
 
 from .cameras import Cameras, Similarity
 from .decoder import Field
-from .prior import Prior
-from .protocol import PRIOR_FILE, RenderRequest, RenderResult, RequestError, View
-from .reconstruct import Clock, choose_device
-from .tracing.picture import Picture
-from .tracing.strategies import normals, trace_picture
-
-if TYPE_CHECKING:
-    from .run import Reporter
+from .protocol import RenderRequest, RenderResult, View
+from .reporting import Reporter
+from .tasks import Clock, load_prior, prepare
+from .tracing.guided import trace_guided
+from .tracing.raster import Raster, hit_normals
 
 # Largest |f| that counts as the surface. What the camera asks for (`Rays.threshold`) widens outlines by half a pixel;
 # guided by the lattice, rays that go on until here ask hardly more often.
@@ -44,15 +40,10 @@ def render(folder: Path, reporter: Reporter) -> None:
     """
     clock = Clock()
     request = RenderRequest.load(folder)
-    if request.threads:
-        torch.set_num_threads(request.threads)
-    device = choose_device(request.device)
-    prior = Prior.load(folder / PRIOR_FILE).to(device)
-    latent = prior.decoder.architecture.latent
-    if len(request.code) != latent:
-        raise RequestError(f"The code has {len(request.code)} numbers, but the prior “{prior.name}” takes {latent}.")
+    device = prepare(request.device, request.threads)
+    prior = load_prior(folder, device)
     counter: Counter[str] = Counter()
-    field = prior.decoder.field(torch.as_tensor(request.code, dtype=torch.float32, device=device), counter)
+    field = prior.decoder.field(prior.as_code(request.code), counter)
     place = Similarity.from_placement(request.placement, prior.axes(), device)
     clock.lap("load")
 
@@ -64,7 +55,7 @@ def render(folder: Path, reporter: Reporter) -> None:
         left = (time.monotonic() - began) / done * (len(tops) - done) if done else None
         reporter.progress("render", done, len(tops), None, left)
         cameras = Cameras.from_views([_below(request.view, top)], device)
-        band = Picture(cameras, 0, place, request.width, min(rows, request.height - top))
+        band = Raster(cameras, 0, place, request.width, min(rows, request.height - top))
         depth, direction = trace_band(field, band)
         depths.append(depth.cpu().numpy())
         directions.append(direction.cpu().numpy())
@@ -84,7 +75,7 @@ def render(folder: Path, reporter: Reporter) -> None:
     ).save(folder)
 
 
-def trace_band(field: Field, band: Picture) -> tuple[Tensor, Tensor]:
+def trace_band(field: Field, band: Raster) -> tuple[Tensor, Tensor]:
     """Trace a picture.
 
     Returns
@@ -94,10 +85,11 @@ def trace_band(field: Field, band: Picture) -> tuple[Tensor, Tensor]:
     normal : (H, W, 3) tensor
         In world space; zero where nothing is hit.
     """
-    trace = trace_picture(field, band, threshold=THRESHOLD)
-    depth = trace.distance * band.rays().cosine * band.place.scale
+    rays = band.rays()
+    trace = trace_guided(field, band, torch.full_like(rays.near, THRESHOLD))
+    depth = trace.distance * rays.cosine * band.place.scale
     depth[~trace.hit] = torch.inf
-    normal = normals(field, band, trace) @ band.place.rotation.T
+    normal = hit_normals(field, band, trace) @ band.place.rotation.T
     normal[~trace.hit] = 0
     return depth.reshape(band.shape()), normal.reshape(*band.shape(), 3)
 

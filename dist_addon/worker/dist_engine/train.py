@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -35,17 +34,14 @@ from .protocol import (
     write_array,
     write_json,
 )
-from .reconstruct import Clock, choose_device
+from .reporting import Reporter
+from .tasks import Clock, choose_device
 from .tracing.march import march
-from .tracing.picture import Picture
-from .tracing.strategies import normals
+from .tracing.raster import Raster, hit_normals
 from .training import auto_decoder
 from .training.meshes import MeshError, read_mesh
 from .training.sampling import sample_mesh
 from .training.sizes import SIZES
-
-if TYPE_CHECKING:
-    from .run import Reporter
 
 # Seconds between two looks at the shapes, or so many times what a look takes: a slow machine should train.
 LOOK_EVERY, LOOK_SHARE = 20.0, 10.0
@@ -121,7 +117,7 @@ def train_prior(folder: Path, reporter: Reporter) -> None:
 
 
 @dataclass(frozen=True)
-class Shape:
+class TrainingShape:
     """A mesh that a prior is trained from.
 
     Attributes
@@ -143,12 +139,12 @@ class Shape:
 
 def sample_shapes(
     request: TrainRequest, count: int, cache: Path, reporter: Reporter
-) -> tuple[list[Shape], dict[str, str]]:
+) -> tuple[list[TrainingShape], dict[str, str]]:
     """Take signed distances of every mesh; those that were taken before come from `cache`.
 
     Returns
     -------
-    shapes : list of Shape
+    shapes : list of TrainingShape
     left_out : dict of str to str
         Why, by the mesh's name.
 
@@ -158,7 +154,7 @@ def sample_shapes(
         Too few meshes could be used.
     """
     cache.mkdir(exist_ok=True)
-    shapes: list[Shape] = []
+    shapes: list[TrainingShape] = []
     left_out: dict[str, str] = {}
     began, total = time.monotonic(), len(request.meshes)
     for done, mesh in enumerate(request.meshes):
@@ -179,7 +175,7 @@ def sample_shapes(
     return shapes, left_out
 
 
-def _sample(mesh: MeshArrays | MeshFile, count: int, seed: int, cache: Path) -> Shape:
+def _sample(mesh: MeshArrays | MeshFile, count: int, seed: int, cache: Path) -> TrainingShape:
     vertices, faces = read_mesh(mesh.path) if isinstance(mesh, MeshFile) else (mesh.vertices, mesh.faces)
     digest = hashlib.sha256(repr((vertices.shape, str(vertices.dtype), count, seed)).encode())
     digest.update(vertices.tobytes())
@@ -193,10 +189,10 @@ def _sample(mesh: MeshArrays | MeshFile, count: int, seed: int, cache: Path) -> 
         normalisation = [*made.normalisation.center.tolist(), float(made.normalisation.scale)]
         write_json(words, {"version": 1, "normalisation": normalisation, "warnings": list(made.report.warnings)})
     data = read_json(words)
-    return Shape(mesh.name, read_array(kept), data["normalisation"], data["warnings"])
+    return TrainingShape(mesh.name, read_array(kept), data["normalisation"], data["warnings"])
 
 
-def _origins(shapes: list[Shape]) -> dict[str, object]:
+def _origins(shapes: list[TrainingShape]) -> dict[str, object]:
     """What a prior says of its meshes: their names, and how each came into its frame, as (mesh - xyz) * scale."""
     found = {
         "names": [shape.name for shape in shapes],
@@ -282,10 +278,10 @@ def look(decoder: Decoder, codes: Tensor, up: str, front: str) -> Iterator[np.nd
 
 
 def _shade(decoder: Decoder, code: Tensor, cameras: Cameras, place: Similarity, light: Tensor) -> np.ndarray:
-    picture = Picture(cameras, 0, place, LOOK_SIZE, LOOK_SIZE)
+    picture = Raster(cameras, 0, place, LOOK_SIZE, LOOK_SIZE)
     field, rays = decoder.field(code), picture.rays()
     # Coarse, since it takes time from the training, and plain, since young fields are no distances yet.
     trace = march(field, rays, torch.full_like(rays.near, 0.01), steps=16, relaxation=1.0)
-    lit = 0.15 + 0.8 * (normals(field, picture, trace) @ place.rotation.T @ light).clamp(0, 1)
+    lit = 0.15 + 0.8 * (hit_normals(field, picture, trace) @ place.rotation.T @ light).clamp(0, 1)
     grey = torch.where(trace.hit, lit, torch.full_like(lit, 0.1)).reshape(picture.shape())
     return (255 * grey)[..., None].expand(-1, -1, 3).byte().cpu().numpy()

@@ -1,1 +1,1 @@
-"""Finding the code and the place that explain the pictures."""
+"""Finding the shape and the place that explain the observations."""

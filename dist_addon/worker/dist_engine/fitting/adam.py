@@ -19,7 +19,7 @@ MOMENTS = (0.9, 0.999)
 
 
 def minimise(
-    moved: Callable[[State, Tensor], State], state: State, evaluate: Callable[[State], Quadratic], steps: int
+    retract: Callable[[State, Tensor], State], state: State, evaluate: Callable[[State], Quadratic], steps: int
 ) -> Iterator[tuple[State, float]]:
     """Yield the best state so far and its cost, first at the start and then after each step; takes all the steps.
 
@@ -34,7 +34,7 @@ def minimise(
         square = MOMENTS[1] * square + (1 - MOMENTS[1]) * model.gradient**2
         size = (square / (1 - MOMENTS[1] ** number)).sqrt() + 1e-12
         rate = RATE * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * number / steps)))
-        state = moved(state, -rate * mean / (1 - MOMENTS[0] ** number) / size)
+        state = retract(state, -rate * mean / (1 - MOMENTS[0] ** number) / size)
         model = evaluate(state)
         if model.cost < cost:
             best, cost = state, model.cost

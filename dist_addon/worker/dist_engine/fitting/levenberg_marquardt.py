@@ -31,13 +31,13 @@ QUADRATICS = 6
 
 
 def minimise(
-    moved: Callable[[State, Tensor], State], state: State, evaluate: Callable[[State], Quadratic], steps: int
+    retract: Callable[[State, Tensor], State], state: State, evaluate: Callable[[State], Quadratic], steps: int
 ) -> Iterator[tuple[State, float]]:
     """Yield the best state and its cost, first at the start and then after each step; ends where nothing improves.
 
     Parameters
     ----------
-    moved : callable
+    retract : callable
         The state after a step (n,).
     state : State
         The start, of any kind.
@@ -55,7 +55,7 @@ def minimise(
             # Written so that a cost that is no number ends the search, too.
             if not promised > 0:
                 return
-            candidate = moved(state, step)
+            candidate = retract(state, step)
             there = evaluate(candidate)
             gain = model.cost - there.cost
             if not gain >= KEPT[0] * promised:

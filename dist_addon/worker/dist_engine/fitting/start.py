@@ -1,33 +1,27 @@
-"""Where a fit starts: the thing's place, from its bounds or from the masks, and training codes that explain them."""
+"""Where a fit starts: the thing's place, from its bounds or from the masks, and shapes that explain them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..cameras import Similarity
-from ..decoder import Field
-from ..prior import Prior
-from ..protocol import Placement, Request, RequestError
-from .observations import Observations, Sample
-from .problem import FARTHEST, Problem, State
-from .warm import Warm
+from ..protocol import Placement, Request, RequestError, covered
+from ..shapes.shape import ShapeKind
+from ..state import State
+from .problem import Problem
 
-# So many training codes are asked at samples of few rays, and the best of them traced along more.
-CANDIDATES, FEW_RAYS, SAMPLES = 500, 50, 12
+# So many shapes are asked at samples of few rays, and the best of them traced along more.
+CANDIDATES, FEW_RAYS = 500, 50
 BETTER, MORE_RAYS = 50, 300
-# Most steps of such a ray: those that graze the surface would take as long as all others together.
-STEPS = 12
 # Turns about the world's up that are tried where nothing says where the front is, with so many times more candidates.
 TURNS, MORE = 12, 3
 
 
-def start_places(request: Request, prior: Prior, observations: Observations) -> list[Similarity]:
-    """Where the request says; or its bounds, with the prior's unit sphere around the box; or else several turns.
+def start_places(request: Request, kind: ShapeKind, device: torch.device) -> list[Similarity]:
+    """Where the request says; or its bounds, with the shapes' unit sphere around the box; or else several turns.
 
     Without bounds the thing is taken to stand upright, where the masks' middles meet or among the points.
 
@@ -41,14 +35,14 @@ def start_places(request: Request, prior: Prior, observations: Observations) -> 
         places = [request.placement]
     elif bounds is not None:
         reach = float(np.linalg.norm(bounds.half_size))
-        places = [Placement(reach / prior.radius, bounds.rotation, bounds.center)]
+        places = [Placement(reach / kind.radius, bounds.rotation, bounds.center)]
     else:
-        points = observations.points.cpu().double().numpy()
-        centre, reach = _among(points) if len(points) else _where_cones_meet(request)
+        points = request.points
+        centre, reach = _where_cones_meet(request) if points is None else _among(points)
         angles = 2 * np.pi * np.arange(TURNS) / TURNS
         turns = [np.array([[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]]) for a in angles]
-        places = [Placement(reach / prior.radius, turn, centre) for turn in turns]
-    return [Similarity.from_placement(place, prior.axes(), observations.masks.device) for place in places]
+        places = [Placement(reach / kind.radius, turn, centre) for turn in turns]
+    return [Similarity.from_placement(place, kind.axes(), device) for place in places]
 
 
 def _among(points: np.ndarray) -> tuple[np.ndarray, float]:
@@ -67,7 +61,7 @@ def _where_cones_meet(request: Request) -> tuple[np.ndarray, float]:
     for index in chosen:
         view = request.views[index]
         rotation, translation = view.world_to_camera[:, :3], view.world_to_camera[:, 3]
-        y, x = np.nonzero(request.masks[index] >= 128)
+        y, x = np.nonzero(covered(request.masks[index]))
         pixels = np.column_stack([x, y]) + 0.5
         middle = (pixels.min(0) + pixels.max(0)) / 2
         seen = np.linalg.solve(view.K, [*middle, 1.0])
@@ -89,49 +83,22 @@ def _where_cones_meet(request: Request) -> tuple[np.ndarray, float]:
     return centre, float((depths * corners).max())
 
 
-def start_states(problem: Problem, observations: Observations, places: list[Similarity], count: int) -> list[State]:
-    """The mean and those of the training codes that fit best as they are, the best first: `count` of them."""
-    prior, more = problem.prior, 1 if len(places) == 1 else MORE
-    stride = max(1, len(places) * len(prior.codes) // (more * CANDIDATES))
-    codes: list[Tensor] = [prior.mean, *prior.codes[::stride]]
-    few = observations.draw(FEW_RAYS, -1, start=True)
-    pick = replace(observations.draw(MORE_RAYS, -1, start=True), warm=Warm(STEPS))
+def start_states(problem: Problem, kind: ShapeKind, places: list[Similarity], count: int) -> list[State]:
+    """Those of a kind's candidates that fit best as they are, the best first: `count` of them."""
+    observations, more = problem.observations, 1 if len(places) == 1 else MORE
+    first, *others = kind.candidates()
+    stride = max(1, len(places) * len(others) // (more * CANDIDATES))
+    few = observations.draw(FEW_RAYS, -1, "rank")
+    evaluate = problem.on(observations.draw(MORE_RAYS, -1, "rank"))
     states, errors = [], []
     for place in places:
-        sample = observations.sample(few, observations.cameras, place)
-        for code in codes:
-            states.append(problem.start(code, place, observations.cameras))
-            errors.append(_mismatch(prior.decoder.field(code, problem.counter), sample))
+        for shape in (first, *others[::stride]):
+            states.append(State.start(shape, place, observations.cameras))
+            errors.append(observations.mismatch(few, shape.field(problem.counter), observations.cameras, place))
     states = _least(states, errors)[: more * BETTER]
-    samples = [observations.sample(pick, state.cameras, state.place) for state in states]
-    costs = [problem.evaluate(state, sample).cost for state, sample in zip(states, samples, strict=True)]
-    return _least(states, costs)[:count]
+    return _least(states, [evaluate(state).cost for state in states])[:count]
 
 
 def _least(states: list[State], costs: list[float]) -> list[State]:
     """The states, those of least cost first."""
     return [states[index] for index in sorted(range(len(states)), key=costs.__getitem__)]
-
-
-def _mismatch(field: Field, sample: Sample) -> float:
-    """Roughly how far a shape is from what a sample says, by f at points that are the same for all shapes.
-
-    Of 500 codes, the six that fit best are mostly among the 30 with the least of it.
-    """
-    error = sample.points.at.new_zeros(())
-    for kind in (sample.outlines, sample.passing):
-        if kind is not None and len(kind.rays):
-            rays = kind.rays
-            length = (rays.far - rays.near).clamp(min=0)
-            shares = (torch.arange(SAMPLES).to(length) + 0.5) / SAMPLES
-            points = torch.stack([rays.at(rays.near + share * length) for share in shares])
-            nearest = field(points.flatten(0, 1), "start").unflatten(0, points.shape[:2]).amin(0)
-            wanted = (kind.outside_by * rays.pixel * (rays.near + length / 2) * rays.cosine).clamp(max=FARTHEST)
-            error = error + torch.where(kind.inside, nearest, wanted - nearest).clamp(min=0).mean()
-    sights = (kind for kind in (sample.depths, sample.sights, sample.matches) if kind is not None)
-    seen = torch.cat([*(kind.rays.at(kind.distance) for kind in sights), sample.points.at])
-    if len(seen):
-        # Outside the unit sphere f means nothing.
-        beyond = seen.norm(dim=1).clamp(min=1)
-        error = error + (field(seen / beyond[:, None], "start") + beyond - 1).abs().mean()
-    return float(error)

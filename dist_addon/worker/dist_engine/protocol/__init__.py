@@ -60,7 +60,7 @@ from .priors import (
     TrainRequest,
     check_name,
 )
-from .reconstruction import RECONSTRUCT, Request, Result, Settings
+from .reconstruction import RECONSTRUCT, Request, Result, Settings, covered
 from .rendering import RENDER, RenderRequest, RenderResult
 from .shapes import MOST_SHAPES, SHAPE, ShapeOrder, ShapeRequest, ShapesResult, check_resolution, shape_folder
 
@@ -102,6 +102,7 @@ __all__ = [
     "View",
     "check_name",
     "check_resolution",
+    "covered",
     "move_into_place",
     "parse_event",
     "read_array",

@@ -24,8 +24,15 @@ ARRAYS = {
     "sights": bool,
     "code": float,
 }
+# Masks hold coverage: from here on, more than half of a pixel, it is the thing's.
+COVERED = 128
 # How far from 1 the length of a normal may be: pictures of normals are rounded.
 UNIT_LENGTH = 0.1
+
+
+def covered(masks: np.ndarray) -> np.ndarray:
+    """Where masks (...) uint8 show the thing, as bool."""
+    return masks >= COVERED
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,7 @@ class Request:
         for index, view in enumerate(self.views):
             view.check()
             if self.mask_counts[index]:
-                if not (self.masks[index] >= 128).any():
+                if not covered(self.masks[index]).any():
                     raise RequestError(
                         f"View “{view.name}” has an empty mask: the thing is nowhere in it. Leave it out."
                     )
@@ -317,11 +324,14 @@ class Result:
     colours : (N, 3) uint8 array or None
         sRGB, from the pictures.
     report : dict
-        ``prior`` (what the user calls it), ``scale`` (Blender units that the prior's unit is long), ``code``,
-        ``resolution`` (of the mesh), ``iou`` (a number a view with a mask), ``disagree`` (names of the views whose
-        outline fits far worse than the others'), ``residuals`` (of the other kinds of observations, a number a view, by
-        kind: see `judging.residuals`), ``strangeness`` (how far the code is from the mean of the training codes: 1 is
-        as far as these are), ``loss``, ``early`` (whether it was asked for before the fit had come to its end),
+        ``shape``, its kind, and what that tells of itself: ``latent`` tells ``prior`` (what the user calls it), ``code``
+        and ``whitened_rms`` (how far the code is from the mean of the training codes: 1 is as far as these are).
+        ``scale`` (Blender units that the object frame's unit is long), ``resolution`` (of the mesh), ``iou`` (a number
+        a view with a mask), ``disagree`` (names of the views whose outline fits far worse than the others').
+        ``residuals`` (of the other kinds of observations, the median of a view's errors, by kind and view): ``depths``
+        and ``points`` in Blender units from the mesh; ``normals`` in degrees, where the ray meets the shape;
+        ``colours`` from view to view, where 1 is the contrast within a few pixels. Points that no view sees are under
+        "", which is no view's name. ``loss``, ``early`` (whether it was asked for before the fit had come to its end),
         ``queries`` (a number a purpose), ``seconds`` (a number a stage), ``device``; and ``cameras`` where they were
         refined: a list of what `View.from_json` takes, with ``width`` and ``height`` of the pictures, and how far each
         was ``turned`` (degrees) and ``moved`` (Blender units).

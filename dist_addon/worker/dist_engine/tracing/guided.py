@@ -19,8 +19,8 @@ from torch import Tensor
 from ..decoder import Field
 from .lattice import Lattice
 from .march import March, Probe, Trace
-from .memory import Memory, View
-from .picture import Picture
+from .memory import Frame, Memory
+from .raster import Raster
 from .rays import Rays
 from .samples import position
 from .scan import DOUBT, DOUBTFUL, SURE, Scan, scan
@@ -46,13 +46,13 @@ EDGE = 3e-3
 
 
 @torch.no_grad()
-def trace_guided(field: Field, picture: Picture, threshold: Tensor, memory: Memory | None = None) -> Trace:
+def trace_guided(field: Field, picture: Raster, threshold: Tensor, memory: Memory | None = None) -> Trace:
     """Trace every pixel of a picture with the help of a lattice of the same field.
 
     Parameters
     ----------
     field : Field
-    picture : Picture
+    picture : Raster
     threshold : (N,) tensor
         Largest |f| that counts as the surface, row by row.
     memory : Memory, optional
@@ -69,7 +69,7 @@ def trace_guided(field: Field, picture: Picture, threshold: Tensor, memory: Memo
 class _Tracer:
     """One picture on its way: what is known of each ray."""
 
-    def __init__(self, field: Field, picture: Picture, threshold: Tensor, memory: Memory | None) -> None:
+    def __init__(self, field: Field, picture: Raster, threshold: Tensor, memory: Memory | None) -> None:
         self.field, self.picture, self.threshold = field, picture, threshold
         self.rays = picture.rays()
         self.probe = Probe(field, self.rays)
@@ -106,7 +106,7 @@ class _Tracer:
             self.view.keep(trace, self.followed)
         return trace
 
-    def follow(self, view: View, found: Scan) -> None:
+    def follow(self, view: Frame, found: Scan) -> None:
         """Sure rays of which the last frame and the interpolant say the same; `solve_sure` does the others."""
         root = found.root.nan_to_num()
         error = DOUBT * self.lattice.at(self.rays.at(root))[1] / -found.slope
@@ -124,7 +124,7 @@ class _Tracer:
         flat = (across.abs() < EDGE) & (down.abs() < EDGE)
         return self._largest_nearby((~flat).to(distance), 1) > 0
 
-    def take(self, view: View, mask: Tensor) -> None:
+    def take(self, view: Frame, mask: Tensor) -> None:
         """Have the rays in `mask` (N,) hit where `view` says."""
         mask = mask & view.distance.isfinite()
         self.followed |= mask

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..decoder import Field, Jacobian
+from ..shapes.shape import Field
 from .rays import Rays
 
 
@@ -24,7 +24,7 @@ class Trace:
     value : (N,) tensor
         The smallest |f| seen on the ray, with its sign.
     queries : (N,) tensor
-        How often the decoder was asked for the ray; a coarse ray's queries are shared by the pixels under it.
+        How often f was asked for the ray; a coarse ray's queries are shared by the pixels under it.
     """
 
     hit: Tensor
@@ -34,7 +34,7 @@ class Trace:
 
 
 class Probe:
-    """Asks the decoder along rays and notes how often for each.
+    """Asks for f along rays and notes how often for each.
 
     Parameters
     ----------
@@ -52,12 +52,6 @@ class Probe:
         points = self.rays.origins[index] + distance[:, None] * self.rays.directions[index]
         return self.field(points, purpose)
 
-    def jacobian(self, index: Tensor, distance: Tensor, purpose: str) -> Jacobian:
-        """The same, with derivatives."""
-        self.queries[index] += 1
-        points = self.rays.origins[index] + distance[:, None] * self.rays.directions[index]
-        return self.field.jacobian(points, purpose)
-
 
 class March:
     """Rays on their way through the unit sphere.
@@ -71,7 +65,7 @@ class March:
     relaxation : float
         Factor on each step (the poster's alpha); a ray that overshoots comes back, since f is negative inside.
     longest : float
-        Distances are clamped to it: a decoder means less the farther from the surface it is asked.
+        Distances are clamped to it: f means less the farther from the surface it is asked.
     start : (N,) tensor, optional
         Where the rays stand; at the entry into the sphere if not given.
     watch : callable, optional

@@ -9,7 +9,7 @@ from ..decoder import Field
 from .lattice import Lattice
 from .march import Probe, Trace
 from .models import Models
-from .picture import Picture
+from .raster import Raster
 from .rays import Rays
 from .samples import Samples
 
@@ -29,23 +29,23 @@ class Memory:
 
     def __init__(self) -> None:
         self.samples = Samples()
-        self.views: dict[int, View] = {}
+        self.views: dict[int, Frame] = {}
 
     def lattice(self, field: Field) -> Lattice:
         """The lattice of this field; its samples are asked for only where none are known."""
         self.samples.follow(field)
         return Lattice(self.samples, field.code.device)
 
-    def view(self, picture: Picture, rays: Rays, field: Field) -> View:
+    def view(self, picture: Raster, rays: Rays, field: Field) -> Frame:
         """What is known of these rays' hits; nothing if the camera has moved."""
         view = self.views.get(picture.view)
         if view is None or not view.sees(rays):
-            view = self.views[picture.view] = View(rays)
+            view = self.views[picture.view] = Frame(rays)
         view.follow(field)
         return view
 
 
-class View:
+class Frame:
     """Where rays hit: for each that was asked, a model of its depth, first order in the code.
 
     At a hit ``f(c + t v, z) = 0``, so ``dt/dz = -(df/dz) / (grad f . v)``: one query gives a Newton step and the model.
@@ -117,7 +117,8 @@ class View:
     def _ask(self, row: Tensor, probe: Probe) -> None:
         pixels = self.pixel[row]
         t = self.distance[pixels]
-        found = probe.jacobian(pixels, t, "refine")
+        probe.queries[pixels] += 1
+        found = self.field.jacobian(self.rays[pixels].at(t), "refine")
         slope = (found.d_point * self.rays.directions[pixels]).sum(1).clamp(max=-1e-3)
         depth = t - found.value / slope
         self.models.learn(row, depth, -found.d_code / slope[:, None])

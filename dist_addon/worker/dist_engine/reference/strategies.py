@@ -1,4 +1,4 @@
-"""The poster's rows and ours, by name: one picture of one shape, traced in different ways."""
+"""The poster's ways to trace a picture of a shape, and ours beside them, by name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..decoder import Field
-from .guided import trace_guided
-from .march import March, Trace
-from .memory import Memory
-from .picture import Picture
+from ..tracing.guided import trace_guided
+from ..tracing.march import March, Trace
+from ..tracing.memory import Memory
+from ..tracing.raster import Raster
 
 # The reference's pyramid: pixels along a side for one ray, and steps at that size; the rest at full size.
 PYRAMID = ((4, 3), (2, 3))
@@ -22,7 +22,7 @@ ALPHA = 1.5
 @torch.no_grad()
 def trace_picture(
     field: Field,
-    picture: Picture,
+    picture: Raster,
     strategy: str = "grid",
     *,
     threshold: float | None = None,
@@ -34,7 +34,7 @@ def trace_picture(
     Parameters
     ----------
     field : Field
-    picture : Picture
+    picture : Raster
     strategy : str
         One of `STRATEGIES`, the poster's rows in their order, then ours.
     threshold : float, optional
@@ -61,20 +61,12 @@ def trace_picture(
     return _MARCHES[strategy](field, picture, _thresholds(picture, threshold), steps)
 
 
-def normals(field: Field, picture: Picture, trace: Trace) -> Tensor:
-    """Unit normals (N, 3) in the object frame from the gradient at the hits; NaN elsewhere."""
-    found = torch.full((len(trace.hit), 3), float("nan"), device=trace.hit.device)
-    points = picture.rays()[trace.hit].at(trace.distance[trace.hit])
-    found[trace.hit] = F.normalize(field.jacobian(points, "normal", with_code=False).d_point, dim=1)
-    return found
-
-
-def _thresholds(picture: Picture, threshold: float | None) -> Tensor:
+def _thresholds(picture: Raster, threshold: float | None) -> Tensor:
     own = picture.rays().threshold()
     return own if threshold is None else torch.full_like(own, threshold)
 
 
-def _naive(field: Field, picture: Picture, threshold: Tensor, steps: int) -> Trace:
+def _naive(field: Field, picture: Raster, threshold: Tensor, steps: int) -> Trace:
     """A ray at a time."""
     rays = picture.rays()
     parts = []
@@ -86,26 +78,26 @@ def _naive(field: Field, picture: Picture, threshold: Tensor, steps: int) -> Tra
     return Trace(*(torch.cat([getattr(part, name) for part in parts]) for name in Trace.__dataclass_fields__))
 
 
-def _parallel(field: Field, picture: Picture, threshold: Tensor, steps: int) -> Trace:
+def _parallel(field: Field, picture: Raster, threshold: Tensor, steps: int) -> Trace:
     """All rays together, all the same number of steps."""
     way = March(field, picture.rays(), threshold, relaxation=1.0)
     way.advance(steps, drop=False)
     return way.trace()
 
 
-def _dynamic(field: Field, picture: Picture, threshold: Tensor, steps: int, relaxation: float = 1.0) -> Trace:
+def _dynamic(field: Field, picture: Raster, threshold: Tensor, steps: int, relaxation: float = 1.0) -> Trace:
     """Finished rays are dropped."""
     way = March(field, picture.rays(), threshold, relaxation=relaxation)
     way.advance(steps)
     return way.trace()
 
 
-def _aggressive(field: Field, picture: Picture, threshold: Tensor, steps: int) -> Trace:
+def _aggressive(field: Field, picture: Raster, threshold: Tensor, steps: int) -> Trace:
     """And steps are longer than the distance."""
     return _dynamic(field, picture, threshold, steps, ALPHA)
 
 
-def _coarse_to_fine(field: Field, picture: Picture, threshold: Tensor, steps: int) -> Trace:
+def _coarse_to_fine(field: Field, picture: Raster, threshold: Tensor, steps: int) -> Trace:
     """And the first steps are taken by one ray for 4 x 4 pixels, then 2 x 2; the finest ray's samples alone count."""
     rays = picture.rays()
     asked, start, shape = torch.zeros_like(rays.near), None, (0, 0)
@@ -131,7 +123,7 @@ def _coarse_to_fine(field: Field, picture: Picture, threshold: Tensor, steps: in
     return Trace(trace.hit, trace.distance, trace.value, trace.queries + asked)
 
 
-def _parents(picture: Picture, scale: int) -> Tensor:
+def _parents(picture: Raster, scale: int) -> Tensor:
     """The coarse ray (N,) above each pixel."""
     rows, columns = picture.shape()
     index = torch.arange(picture.shape(scale)[0] * picture.shape(scale)[1], device=picture.cameras.K.device)
@@ -145,13 +137,13 @@ def _split(coarse: Tensor, shape: tuple[int, int], finer: tuple[int, int]) -> Te
     return image[: finer[0], : finer[1]].flatten()
 
 
-def _any_below(mask: Tensor, picture: Picture, scale: int) -> Tensor:
+def _any_below(mask: Tensor, picture: Raster, scale: int) -> Tensor:
     """Whether `mask` holds for any pixel under each coarse ray."""
     image = mask.reshape(1, 1, picture.height, picture.width).float()
     return F.max_pool2d(image, scale, ceil_mode=True).flatten() > 0
 
 
-_MARCHES: dict[str, Callable[[Field, Picture, Tensor, int], Trace]] = {
+_MARCHES: dict[str, Callable[[Field, Raster, Tensor, int], Trace]] = {
     "naive": _naive,
     "parallel": _parallel,
     "dynamic": _dynamic,

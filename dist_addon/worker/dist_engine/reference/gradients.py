@@ -19,18 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .decoder import Field, Jacobian
-from .tracing.march import march
-from .tracing.rays import Rays
+from ..decoder import Field, Jacobian
+from ..observations.surface import GRAZING, STENCIL
+from ..tracing.march import march
+from ..tracing.rays import Rays
 
 METHODS = ("implicit", "dist")
-# Below this slope along the ray the surface is grazed and its depth has no useful derivative.
-GRAZING = 0.05
 # Points whose derivatives to the code are held at a time: 16 MB for the official decoder. Even: some come in pairs.
 PIECE = 1 << 14
-# Half the stencil of normals, as in the paper. A ReLU network's own gradient is constant in pieces and so has itself no
-# derivative.
-STENCIL = 0.005
 # The reference's samples a ray, and the factor on its steps.
 PAPER_SAMPLES, PAPER_ALPHA = 5, 1.5
 # A ray's nearest pass: first samples of it, and the width of the last bracket over the square root of the precision.
@@ -85,36 +81,6 @@ def normals(field: Field, code: Tensor, points: Tensor) -> Tensor:
     steps = STENCIL * torch.eye(3, device=points.device, dtype=points.dtype)
     ends = [_value_at(field, code, (points[:, None] + s * steps).reshape(-1, 3), "normal") for s in (1, -1)]
     return F.normalize((ends[0] - ends[1]).reshape(-1, 3), dim=1)
-
-
-def at_points(field: Field, points: Tensor) -> Jacobian:
-    """Value and derivatives of f at points (M, 3); outside the unit sphere, its value on it and the way to it."""
-    length = points.norm(dim=1, keepdim=True)
-    outward = points / length.clamp(min=1)
-    inner = field.jacobian(outward, "gradient")
-    along = (inner.d_point * outward).sum(1, keepdim=True)
-    sphere = (inner.d_point - along * outward) / length + outward
-    return Jacobian(
-        inner.value + (length - 1).clamp(min=0)[:, 0],
-        torch.where(length > 1, sphere, inner.d_point),
-        inner.d_code,
-    )
-
-
-def at_fixed(field: Field, rays: Rays, distance: Tensor) -> Jacobian:
-    """Value of f and its derivatives at fixed distances (N,) along rays, as numbers rather than as a graph.
-
-    Where a ray misses the unit sphere, the distance to it stands in for f, so that it still pulls.
-    """
-    points = rays.at(distance)
-    at = at_points(field, points)
-    met = rays.near < rays.far
-    outside = points.norm(dim=1, keepdim=True)
-    return Jacobian(
-        torch.where(met, at.value, outside[:, 0] - 1),
-        torch.where(met[:, None], at.d_point, points / outside),
-        torch.where(met[:, None], at.d_code, 0.0),
-    )
 
 
 def _choose(method: str, implicit: Callable[..., Tensor], dist: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import igl
 import numpy as np
 
-from .training import sampling
+from ..training import sampling
 
 
 def sample_surface(vertices: np.ndarray, faces: np.ndarray, count: int, seed: int = 0) -> np.ndarray:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from ..cameras import Cameras, Similarity
+from ..shapes.shape import Field
+from .march import Trace
 from .rays import Rays
 
 
 @dataclass(frozen=True)
-class Picture:
+class Raster:
     """What one of the cameras sees of the object.
 
     Attributes
@@ -42,3 +46,11 @@ class Picture:
         y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
         pixels = (torch.stack([x.flatten(), y.flatten()], 1).to(self.cameras.K) + 0.5) * scale
         return self.cameras.rays(torch.full((len(pixels),), self.view, device=device), pixels, self.place)
+
+
+def hit_normals(field: Field, picture: Raster, trace: Trace) -> Tensor:
+    """Unit normals (N, 3) in the object frame from f's gradient at the hits; NaN elsewhere."""
+    found = torch.full((len(trace.hit), 3), float("nan"), device=trace.hit.device)
+    points = picture.rays()[trace.hit].at(trace.distance[trace.hit])
+    found[trace.hit] = normalize(field.slope(points, "normal")[1], dim=1)
+    return found

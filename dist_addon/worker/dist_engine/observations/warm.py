@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..decoder import Field
+from ..shapes.shape import Field
 from ..tracing.march import Trace
 from ..tracing.rays import Rays
 from .surface import STEPS, traced

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,6 @@ from torch.nn.functional import avg_pool2d, conv2d, pad
 
 from ..cameras import Cameras, Similarity
 from ..protocol import RequestError
-from ..tracing.rays import Rays
 
 # Pixels along the longer side of the finest level, at most; each of the others has half as many as the one before.
 FINEST, LEVELS = 256, 3
@@ -20,37 +19,8 @@ FINEST, LEVELS = 256, 3
 # (of 1) below which nothing but noise is left to amplify.
 WINDOW, FAINT = 2.0, 0.02
 # Cameras that look at the thing from so far apart, in degrees, can be compared: the nearest few of each.
-APART = (2.0, 45.0)
+ANGLES = (2.0, 45.0)
 NEIGHBOURS = 4
-
-
-@dataclass(frozen=True)
-class Colours:
-    """N rays that meet the thing, and other views that see what they meet.
-
-    Attributes
-    ----------
-    rays : Rays
-    views : (N,) int tensor
-        The camera of each.
-    seen : (N, 3) tensor
-        What it sees, as a level of `pictures` has it.
-    partners : (N, P) int tensor
-        The other views.
-    pictures : Pictures
-    level : int
-        Of the pictures; 0 is the finest.
-    weight : float
-        How many independent observations each ray, with all its partners, stands for.
-    """
-
-    rays: Rays
-    views: Tensor
-    seen: Tensor
-    partners: Tensor
-    pictures: Pictures
-    level: int
-    weight: float
 
 
 class Pictures:
@@ -114,21 +84,21 @@ def neighbours(cameras: Cameras, centre: Tensor) -> Tensor:
     positions = -torch.einsum("nji,nj->ni", cameras.rotation, cameras.translation)
     towards = torch.nn.functional.normalize(positions - centre, dim=1)
     angle = torch.rad2deg((towards @ towards.T).clamp(-1, 1).acos())
-    angle = torch.where((angle >= APART[0]) & (angle <= APART[1]), angle, float("inf"))
+    angle = torch.where((angle >= ANGLES[0]) & (angle <= ANGLES[1]), angle, float("inf"))
     sizes, order = angle.sort(1)
     count = sizes[:, :NEIGHBOURS].isfinite().sum(1, keepdim=True)
     turn = torch.arange(NEIGHBOURS, device=order.device) % count.clamp(min=1)
     found = torch.where(count > 0, order.gather(1, turn), -1)
     if (found < 0).all():
         raise RequestError(
-            f"No two cameras look at the thing from {APART[0]:g} to {APART[1]:g} degrees apart, so their colours "
+            f"No two cameras look at the thing from {ANGLES[0]:g} to {ANGLES[1]:g} degrees apart, so their colours "
             "cannot be compared: add cameras between them, or leave the colours out."
         )
     return found
 
 
-def pool(
-    pictures: Pictures, cameras: Cameras, places: list[Similarity], masks: Tensor, masked: Tensor
+def pixels_on_object(
+    pictures: Pictures, cameras: Cameras, places: Sequence[Similarity], masks: Tensor, masked: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Views (N,) and middles (N, 2) of the finest level's pixels that may show a thing at one of the places.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..cameras import Cameras, Similarity
 from ..protocol import Bounds
 from ..tracing.rays import Rays
-from .colours import Pictures
+from .pictures import Pictures
 
 # Distances that are tried within the unit sphere, and behind it as far as infinity.
 WITHIN, BEHIND = 64, 24
@@ -118,7 +118,7 @@ def _unlike(pictures: Pictures, cameras: Cameras, views: Tensor, points: Tensor,
     count, steps = len(views), points.shape[1]
     who = views.repeat_interleave(PATCH**2 * steps)
     there = cameras.to_camera(who, points.flatten(0, 1))
-    pixels = (cameras.K[who] @ (there / there[:, 2:].clamp(min=1e-6))[..., None])[:, :2, 0]
+    pixels = cameras.project(who, there)
     value, _ = pictures.at(LEVEL, who, pixels)
     off = (value.reshape(len(points), steps, 3) - seen[:, None]).abs().mean(2)
     shown = (pictures.inside(pixels) & (there[:, 2] > 1e-6)).reshape(count, -1, steps).all(1)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from .cameras import Similarity
 from .decoder import Decoder, Field
 from .meshing import extract_mesh
 from .prior import Prior
 from .protocol import (
-    PRIOR_FILE,
     Placement,
     RequestError,
     Result,
@@ -24,10 +22,8 @@ from .protocol import (
     ShapesResult,
     shape_folder,
 )
-from .reconstruct import Clock, choose_device
-
-if TYPE_CHECKING:
-    from .run import Reporter
+from .reporting import Reporter
+from .tasks import Clock, load_prior, prepare
 
 
 class Overtaken(Exception):
@@ -62,10 +58,8 @@ def make_shapes(folder: Path, reporter: Reporter) -> None:
     """
     clock = Clock()
     request = ShapeRequest.load(folder)
-    if request.threads:
-        torch.set_num_threads(request.threads)
-    device = choose_device(request.device)
-    prior = Prior.load(folder / PRIOR_FILE).to(device)
+    device = prepare(request.device, request.threads)
+    prior = load_prior(folder, device)
     latent = prior.decoder.architecture.latent
     if request.codes.shape[1] != latent:
         raise RequestError(
@@ -78,7 +72,7 @@ def make_shapes(folder: Path, reporter: Reporter) -> None:
     for serial, (code, placement) in enumerate(zip(request.codes, request.placements, strict=True)):
         left = (time.monotonic() - began) / serial * (count - serial) if serial else None
         reporter.progress("mesh", serial, count, None, left)
-        field = prior.decoder.field(as_code(code, prior), Counter())
+        field = prior.decoder.field(prior.as_code(code), Counter())
         save(make_shape(prior, field, placement, request.resolution, request.prior, code.tolist()), folder, serial)
     clock.lap("mesh")
     if count:
@@ -93,7 +87,7 @@ def take_orders(folder: Path, request: ShapeRequest, prior: Prior, reporter: Rep
     reporter.event("status", message="Ready")
     while (line := reporter.take_order(request.stay)) is not None:
         order = ShapeOrder.from_line(line, prior.decoder.architecture.latent)
-        field = OrderedField(prior.decoder, as_code(order.code, prior), Counter(), reporter)
+        field = OrderedField(prior.decoder, prior.as_code(order.code), Counter(), reporter)
         place = Placement(order.scale, np.eye(3), np.zeros(3))
         try:
             result = make_shape(prior, field, place, order.resolution, request.prior, order.code)
@@ -106,27 +100,14 @@ def take_orders(folder: Path, request: ShapeRequest, prior: Prior, reporter: Rep
         reporter.event("shape", serial=order.serial, problem="")
 
 
-def as_code(numbers: np.ndarray | list[float], prior: Prior) -> Tensor:
-    """Numbers as a code (latent,) of the prior's type."""
-    return torch.as_tensor(numbers, dtype=torch.float32, device=prior.codes.device)
-
-
 def make_shape(
     prior: Prior, field: Field, place: Placement, resolution: int, reference: str, code: list[float]
 ) -> Result:
     """Make one mesh; ValueError where the code has no surface."""
     mesh = extract_mesh(field, resolution)
-    # The thing's own axes are right, back and up, whatever the prior's frame is.
-    axes = torch.as_tensor(prior.axes()).to(mesh.vertices)
-    report = {"prior": reference, "scale": place.scale, "code": code, "resolution": resolution}
-    return Result(
-        vertices=(place.scale * mesh.vertices @ axes).cpu().numpy(),
-        faces=mesh.faces,
-        vertex_normals=(mesh.normals @ axes).cpu().numpy(),
-        rotation=place.rotation,
-        translation=place.translation,
-        report=report | {"queries": dict(field.counter)},
-    )
+    report = {"shape": "latent", "prior": reference, "code": code, "scale": place.scale, "resolution": resolution}
+    placed = mesh.placed(Similarity.from_placement(place, prior.axes(), field.device), prior.axes())
+    return Result(**placed, report=report | {"queries": dict(field.counter)})
 
 
 def save(result: Result, folder: Path, serial: int) -> None:
