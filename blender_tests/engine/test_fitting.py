@@ -38,9 +38,8 @@ def test_normals_of_one_view_tell_more_than_its_mask() -> None:
     job = request(masks, views)
     job = replace(job, bounds=replace(job.bounds, center=np.zeros(3), half_size=np.full(3, prior.radius / 3**0.5)))
     kind = LatentKind(prior)
-    problems = [
-        Problem(observed(told), Unknowns(place=False), Counter()) for told in (job, replace(job, normals=normals))
-    ]
+    jobs = [job, replace(job, normals=normals)]
+    problems = [Problem(observed(told), Unknowns(place=False), Counter()) for told in jobs]
     start = start_states(problems[0], kind, start_places(job, kind, torch.device("cpu")), 1)[0]
     errors = []
     for told, problem in zip(jobs, problems, strict=True):

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dist_engine import checkpoint, evaluation, protocol
+from dist_engine import checkpoint, protocol
 from dist_engine import train as task
 from dist_engine.decoder import Architecture, Decoder
 from dist_engine.meshing import extract_mesh
 from dist_engine.official import load_official
 from dist_engine.prior import Prior
 from dist_engine.protocol import MeshArrays, MeshFile, PriorResult, RequestError, TrainRequest
+from dist_engine.reference import evaluation
 from dist_engine.reporting import Cancelled
 from dist_engine.training import auto_decoder
 from dist_engine.training.apart import FAVOUR, told_apart
