@@ -1,8 +1,8 @@
 """Set everything up and run the tests: ``python3 tools/test.py [--blender 5.2 | --desktop] [arguments for pytest]``.
 
-Without options: format, lint, types, then the whole suite, but for Blender's window. With ``--blender``: the add-on's
-tests under that Blender, whose worker still runs in the main environment. With ``--desktop``: those that press the
-buttons in the window of the Blender that ``tools/desktop_blender.py`` gets.
+Without options: format, lint, import contracts, types, then the whole suite, but for Blender's window. With
+``--blender``: the add-on's tests under that Blender, whose worker still runs in the main environment. With
+``--desktop``: those that press the buttons in the window of the Blender that ``tools/desktop_blender.py`` gets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tools import desktop_blender, environment
 
-CHECKS = [["ruff", "format", "--check"], ["ruff", "check"], ["mypy"]]
+# Each as arguments for Python; import-linter has no module that runs.
+CHECKS = {
+    "ruff format --check": ["-m", "ruff", "format", "--check"],
+    "ruff check": ["-m", "ruff", "check"],
+    "lint-imports": ["-c", "from importlinter import cli; cli.lint_imports_command()", "--no-cache", "--no-logo"],
+    "mypy": ["-m", "mypy"],
+}
 
 
 def main() -> int:
@@ -43,10 +49,10 @@ def main() -> int:
         folder = "blender_tests/desktop" if options.desktop else "blender_tests/addon"
         pytest = pytest if any(Path(a.split("::")[0]).exists() for a in pytest) else [folder, *pytest]
     else:
-        for check in CHECKS:
-            print("$", *check, flush=True)
-            if environment.run(main_python, ["-I", "-m", *check]):
-                failed.append(" ".join(check))
+        for check, arguments in CHECKS.items():
+            print("$", check, flush=True)
+            if environment.run(main_python, ["-I", *arguments]):
+                failed.append(check)
     code = environment.run(python, ["-I", "-m", "pytest", *pytest], DIST_PYTHON=str(main_python))
     if failed:
         print("Failed before the tests:", ", ".join(failed), file=sys.stderr)
