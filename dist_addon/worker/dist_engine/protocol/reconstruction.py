@@ -325,7 +325,7 @@ class Result:
         sRGB, from the pictures.
     report : dict
         ``shape``, its kind, and what that tells of itself: ``latent`` tells ``prior`` (what the user calls it),
-        ``code`` and ``whitened_rms`` (how far the code is from the mean of the training codes: 1 is as far as they are).
+        ``code`` and ``whitened_rms`` (how far the code is from the mean of training codes: 1 is as far as they are).
         ``scale`` (Blender units that the object frame's unit is long), ``resolution`` (of the mesh), ``iou`` (a number
         a view with a mask), ``disagree`` (names of the views whose outline fits far worse than the others').
         ``residuals`` (of the other kinds of observations, the median of a view's errors, by kind and view): ``depths``
