@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import bpy
 import numpy as np
 
 from . import storage
-from .worker.dist_engine.protocol import RequestError, check_name
+from .worker.dist_engine.protocol import RequestError, check_name, copy_file
 
 # Where the built-in priors are.
 FOLDER = Path(__file__).resolve().parent / "priors"
@@ -125,7 +124,8 @@ def priors() -> list[Prior]:
     """Return the built-in shape priors, then the user's, each by name; files that cannot be read are left out."""
     found: list[Prior] = []
     for folder in (FOLDER, user_folder()):
-        for path in sorted(folder.glob("*.safetensors")):
+        # Not those that are being written: their names begin with a dot.
+        for path in sorted(folder.glob("[!.]*.safetensors")):
             try:
                 prior = _read_prior(path, path.stat().st_mtime_ns)
             except (RequestError, OSError):
@@ -185,9 +185,7 @@ def keep_prior(source: Path, name: str, file: Path | None = None) -> Prior:
             if file is None:
                 check_free(name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            beside = target.with_name(target.name + ".part")
-            shutil.copyfile(source, beside)
-            beside.replace(target)
+            copy_file(source, target)
         return _read_prior(target, target.stat().st_mtime_ns)
     except OSError as error:
         raise RequestError(f"The prior cannot be written: {error}. It is in {source.parent}.") from error

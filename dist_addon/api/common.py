@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from ..jobs.environment import clean_environment
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import Prior
 from ..window import in_background
-from ..worker.dist_engine.protocol import CHECKPOINT_FILE, PRIOR_FILE, RequestError, read_task
+from ..worker.dist_engine.protocol import CHECKPOINT_FILE, PRIOR_FILE, RequestError, copy_file, read_task
 
 _waits: ContextVar[bool] = ContextVar("waits", default=False)
 
@@ -59,7 +58,7 @@ def start(
 
     def write(target: Path) -> None:
         if prior:
-            shutil.copyfile(prior.path, target / PRIOR_FILE)
+            copy_file(prior.path, target / PRIOR_FILE)
         request.save(target)
 
     return launch(folder, worker_folder, resumes, write)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from ..worker.dist_engine.protocol import (
     RequestError,
     ShapeRequest,
     TrainRequest,
+    copy_file,
 )
 from . import common
 
@@ -74,7 +74,7 @@ def rerun(folder: str | os.PathLike[str], *, worker_folder: Path = WORKER_FOLDER
 
     def write(target: Path) -> None:
         if task not in (TRAIN, IMPORT):
-            shutil.copyfile(old / PRIOR_FILE, target / PRIOR_FILE)
+            copy_file(old / PRIOR_FILE, target / PRIOR_FILE)
         request.save(target)
 
     return common.launch(None, worker_folder, False, write)

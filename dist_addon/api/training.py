@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from ..worker.dist_engine.protocol import (
     PriorResult,
     RequestError,
     TrainRequest,
+    copy_file,
 )
 from . import common
 
@@ -272,7 +272,7 @@ def keep_prior(
     kept = prior_files.keep_prior(path, name, None if file is None else Path(file))
     # It can do without.
     with contextlib.suppress(OSError):
-        shutil.copyfile(found.picture, kept.picture)
+        copy_file(found.picture, kept.picture)
     return next((listed for listed in prior_files.priors() if listed.path == kept.path), kept)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import bpy
 
 from ..jobs import Progress
+from ..worker.dist_engine import protocol
 from ..worker.dist_engine.protocol import RequestError
 
 DONE, FAILED, MISUSED = 0, 1, 2
@@ -43,22 +43,14 @@ def show(progress: Progress) -> None:
 
 @contextlib.contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` to write to, and move what was written into its place.
-
-    Whoever reads `path` finds the old file or the new one, never a part, whatever else writes it or ends half way.
-    """
+    """As `protocol.written_beside`, in a folder that may be missing; what is no file, such as a pipe, is written to."""
     path = path.absolute()
     if path.exists() and not path.is_file():  # such as /dev/stdout
         yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, so that relative paths in a .blend file stay right; of a name that nobody else takes.
-    part = path.with_name(f".{path.stem}_{secrets.token_hex(4)}{path.suffix}")
-    try:
+    with protocol.written_beside(path) as part:
         yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def save_scene(path: Path | None) -> None:

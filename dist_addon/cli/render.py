@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import bpy
 
 from .. import api, properties
-from ..worker.dist_engine.protocol import RequestError
+from ..worker.dist_engine.protocol import RequestError, copy_file
 from .common import DONE, named, show, write_report
 
 
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
         for path in made.files.values():
-            shutil.copyfile(path, options.out / path.name)
+            copy_file(path, options.out / path.name)
     return DONE
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import platform
 import shutil
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..worker.dist_engine.protocol import write_json
 from .environment import NO_WINDOW
 from .job import Job, JobError
 from .program import Program
@@ -139,7 +139,7 @@ def start_install(folder: Path, request: dict[str, Any]) -> Job:
         try:
             for name in ("events.jsonl", "log.txt"):
                 (folder / name).unlink(missing_ok=True)
-            (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+            write_json(folder / "request.json", request)
         except BaseException:
             job.cancel()
             raise

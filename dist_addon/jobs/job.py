@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
-import os
 import queue
 import re
 import signal
@@ -103,7 +102,7 @@ class Job:
             raise JobError(f"The job in {self.folder} was started before: make a new one.")
         try:
             # Tells others that it waits no more.
-            (self.folder / "events.jsonl").touch()
+            protocol.open_regular(self.folder / "events.jsonl", "ab").close()
             self._process = self._program.start(self.folder)
         except (OSError, ValueError) as error:
             self.state = "failed"
@@ -198,9 +197,7 @@ class Job:
     def log_tail(self, lines: int = 15) -> str:
         """Return the last lines of the worker's log."""
         try:
-            with (self.folder / "log.txt").open("rb") as log:
-                log.seek(max(log.seek(0, os.SEEK_END) - 16384, 0))
-                text = log.read().decode("utf-8", "replace")
+            text = protocol.read_tail(self.folder / "log.txt", 16384)
         except OSError:
             return ""
         return "\n".join(text.strip().splitlines()[-lines:])
@@ -214,11 +211,8 @@ class Job:
 
     def _append(self, name: str, text: str) -> None:
         # A full disk must not hide the job's end from the user.
-        with (
-            contextlib.suppress(OSError),
-            (self.folder / name).open("a", encoding="utf-8") as stream,
-        ):
-            stream.write(text + "\n")
+        with contextlib.suppress(OSError), protocol.open_regular(self.folder / name, "ab") as stream:
+            stream.write(f"{text}\n".encode())
 
     def _settle(self) -> None:
         """Take the process's end into `state`, once its last event is read."""

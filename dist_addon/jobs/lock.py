@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from ..worker.dist_engine.protocol import IrregularError, open_regular
+
 NAME = "lock"
 # A look of `is_locked` holds the file for an instant: try again.
 TRIES, PAUSE = 5, 0.01
@@ -31,7 +33,7 @@ else:
 
 def lock(folder: Path) -> BinaryIO | None:
     """Lock a folder until the file that is returned is closed; None where another holds it."""
-    file = (folder / NAME).open("ab")
+    file = open_regular(folder / NAME, "ab")
     for _ in range(TRIES):
         try:
             _lock(file)
@@ -45,9 +47,9 @@ def lock(folder: Path) -> BinaryIO | None:
 def is_locked(folder: Path) -> bool:
     """Whether a process is at work on a folder."""
     try:
-        with (folder / NAME).open("r+b") as file:
+        with open_regular(folder / NAME, "r+b") as file:
             _lock(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, IrregularError):
         return False
     except OSError:
         return True

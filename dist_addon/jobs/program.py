@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from ..worker.dist_engine.protocol import SPARE_SECONDS
+from ..worker.dist_engine.protocol import SPARE_SECONDS, open_regular
 from .environment import NO_WINDOW, clean_environment
 
 WORKER_FOLDER = Path(__file__).resolve().parent.parent / "worker"
@@ -52,7 +52,7 @@ class Program:
         OSError, ValueError
             The interpreter could not be started, or the log not be written.
         """
-        with (folder / "log.txt").open("ab") as log:
+        with open_regular(folder / "log.txt", "ab") as log:
             if (process := _hand_out(self)) is not None:
                 try:
                     stdin: Any = process.stdin

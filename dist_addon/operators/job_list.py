@@ -11,11 +11,11 @@ import bpy
 
 from .. import api, job_items
 from ..window import in_background
-from ..worker.dist_engine.protocol import RequestError, read_json
+from ..worker.dist_engine.protocol import RequestError, read_json, read_tail
 from . import running
 
 TEXT = "DIST Job"
-# Characters of a log's end that are shown.
+# Bytes of a log's end that are shown.
 LONGEST_LOG = 200_000
 
 
@@ -159,11 +159,11 @@ def describe(item: job_items.DIST_JobItem) -> str:
         # Of no use to a reader: to a script, the file is.
         report.pop("code", None)
         parts.append("Report\n" + json.dumps(report, indent=1, ensure_ascii=False))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         # No result, or one that is damaged.
         pass
     try:
-        parts.append("Log\n" + (folder / "log.txt").read_text(encoding="utf-8", errors="replace")[-LONGEST_LOG:])
+        parts.append("Log\n" + read_tail(folder / "log.txt", LONGEST_LOG))
     except OSError:
         parts.append("There is no log.")
     return "\n\n".join(part for part in parts if part) + "\n"

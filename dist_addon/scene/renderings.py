@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..worker.dist_engine.protocol import RenderResult, RequestError
+from ..worker.dist_engine.protocol import RenderResult, RequestError, written_beside
 
 IMAGES = {"depth": "DIST Depth", "normal": "DIST Normal", "silhouette": "DIST Silhouette"}
 
@@ -53,9 +53,10 @@ def write_picture(path: Path, pixels: np.ndarray) -> Path:
     image = bpy.data.images.new(path.name, width, height, alpha=channels == 4, float_buffer=exr, is_data=True)
     try:
         image.pixels.foreach_set(rgba[::-1].ravel())  # type: ignore[arg-type]
-        image.filepath_raw, image.file_format = str(path), "OPEN_EXR" if exr else "PNG"
-        image.save()
-    except RuntimeError as error:
+        with written_beside(path) as part:
+            image.filepath_raw, image.file_format = str(part), "OPEN_EXR" if exr else "PNG"
+            image.save()
+    except (RuntimeError, OSError) as error:
         raise RequestError(f"{path} cannot be written: {error}") from error
     finally:
         bpy.data.images.remove(image)

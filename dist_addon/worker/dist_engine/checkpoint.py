@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .protocol import move_into_place
+from .protocol import written_beside
 
 
 def save(path: Path, step: int, unknowns: Mapping[str, Tensor], optimiser: torch.optim.Adam, purpose: str) -> None:
@@ -33,9 +33,8 @@ def save(path: Path, step: int, unknowns: Mapping[str, Tensor], optimiser: torch
         state = optimiser.state.get(unknown)
         if state:
             tensors |= {f"{name}|m": state["exp_avg"], f"{name}|v": state["exp_avg_sq"]}
-    beside = path.with_name(path.name + ".part")
-    save_file({name: tensor.cpu() for name, tensor in tensors.items()}, beside, {"purpose": purpose})
-    move_into_place(beside, path)
+    with written_beside(path) as part:
+        save_file({name: tensor.cpu() for name, tensor in tensors.items()}, part, {"purpose": purpose})
 
 
 def resume(path: Path, unknowns: Mapping[str, Tensor], optimiser: torch.optim.Adam, purpose: str) -> int:

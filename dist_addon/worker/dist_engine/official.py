@@ -14,8 +14,9 @@ from torch import Tensor
 
 from .decoder import Architecture, Decoder
 from .prior import Prior
+from .protocol import read_file
 from .torch_file import read_tensors
-from .untrusted import MAX_BYTES, all_finite, read_file, read_json, refusing
+from .untrusted import MAX_BYTES, all_finite, read_json, refusing
 
 # ShapeNet's frame, which the official models were trained in.
 UP, FRONT = "+y", "-z"
@@ -48,9 +49,9 @@ def load_official(folder: Path) -> Prior:
         architecture, about = _architecture(specs), _about(specs)
         clamp = float(specs.get("ClampingDistance", 0.1))
     with refusing(weights_file, REMEDY):
-        decoder = _decoder(architecture, read_tensors(read_file(weights_file)))
+        decoder = _decoder(architecture, read_tensors(read_file(weights_file, MAX_BYTES)))
     with refusing(codes_file, REMEDY):
-        codes = _codes(read_tensors(read_file(codes_file)), architecture.latent)
+        codes = _codes(read_tensors(read_file(codes_file, MAX_BYTES)), architecture.latent)
     if names_file.exists():
         with refusing(names_file, "Correct or delete it."):
             about["names"] = names = read_json(read_file(names_file, LARGEST_JSON))

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from .decoder import Architecture, Decoder
-from .protocol import RequestError
-from .untrusted import MAX_BYTES, PriorError, all_finite, read_file, read_json, refusing
+from .protocol import RequestError, read_file, written_beside
+from .untrusted import MAX_BYTES, PriorError, all_finite, read_json, refusing
 
 __all__ = ["Prior", "PriorError", "axis_vector", "seal"]
 
@@ -139,9 +139,8 @@ class Prior:
             self.check()
             content = seal(safetensors.torch.save(plain, metadata))
             _split(content)
-        beside = path.with_name(path.name + ".part")
-        beside.write_bytes(content)
-        beside.replace(path)
+        with written_beside(path) as part:
+            part.write_bytes(content)
 
     @staticmethod
     def load(path: Path) -> Prior:
@@ -153,7 +152,7 @@ class Prior:
             The file is missing, damaged, too large, of another kind or version, or holds numbers that are not finite.
         """
         with refusing(path, "Choose another shape prior, or train or import it again."):
-            return _read(read_file(path))
+            return _read(read_file(path, MAX_BYTES))
 
 
 def axis_vector(name: str) -> np.ndarray:

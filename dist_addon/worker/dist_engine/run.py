@@ -49,6 +49,8 @@ def main(arguments: list[str]) -> int:
             if line is None:
                 return 0
             folder = Path(json.loads(line))
+        protocol.check_folder(folder)
+        if not arguments:
             _move_into(folder)
         load_task(protocol.read_task(folder))(folder, reporter)
     except Cancelled:
@@ -65,7 +67,7 @@ def main(arguments: list[str]) -> int:
 def _move_into(folder: Path) -> None:
     """Work in a job's folder, and write its log: as who is started for it does from the beginning."""
     os.chdir(folder)
-    with (folder / "log.txt").open("ab") as log:
+    with protocol.open_regular(folder / "log.txt", "ab") as log:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())
 

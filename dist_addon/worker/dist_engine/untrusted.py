@@ -33,21 +33,6 @@ def refusing(file: Path, remedy: str) -> Iterator[None]:
         raise PriorError(f"{file} cannot be used: {clean.rstrip('.')}. {remedy}") from error
 
 
-def read_file(path: Path, largest: int = MAX_BYTES) -> bytes:
-    """Content of a regular file of at most `largest` bytes; raises ValueError or OSError for any other."""
-    if not path.exists():
-        raise ValueError("it is missing")
-    # To open a pipe would wait for its other end.
-    if not path.is_file():
-        raise ValueError("it is no file")
-    if path.stat().st_size <= largest:
-        with path.open("rb") as stream:
-            content = stream.read(largest + 1)
-        if len(content) <= largest:
-            return content
-    raise ValueError(f"it is larger than {largest / 2**20:g} MiB")
-
-
 def read_json(content: str | bytes) -> Any:
     """Parse JSON in which no name comes twice; raises ValueError."""
     try:

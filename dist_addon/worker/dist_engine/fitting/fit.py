@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..cameras import Cameras, Similarity
 from ..observations import Observations
-from ..protocol import Request, move_into_place
+from ..protocol import Request, written_beside
 from ..reporting import Reporter
 from ..shapes.shape import Shape, ShapeKind
 from ..state import State, Unknowns
@@ -211,9 +211,8 @@ def _save(path: Path, stage: int, state: State) -> None:
     tensors |= {f"shape.{name}": value for name, value in state.shape.tensors().items()}
     tensors |= {f"place.{name}": value for name, value in vars(state.place).items()}
     tensors |= {f"cameras.{name}": value for name, value in vars(state.cameras).items()}
-    beside = path.with_name(path.name + ".part")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, beside)
-    move_into_place(beside, path)
+    with written_beside(path) as part:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
 
 
 def _resume(path: Path, kind: ShapeKind, device: torch.device) -> tuple[int, State | None]:

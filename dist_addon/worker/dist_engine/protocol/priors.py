@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import VERSION, RequestError, read_array, read_json, write_array, write_json
+from .files import VERSION, RequestError, copy_file, read_array, read_json, write_array, write_json
 
 TRAIN, IMPORT = "train", "import"
 # The prior that a job uses, or makes.
@@ -246,7 +245,7 @@ def _copy(meshes: list[MeshFile], folder: Path) -> list[Path]:
         places = [Path("meshes", str(index), mesh.path.name) for index, mesh in enumerate(meshes)]
         for mesh, place in zip(meshes, places, strict=True):
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(mesh.path, folder / place)
+            copy_file(mesh.path, folder / place)
     except OSError as error:
         raise RequestError(f"A mesh cannot be read: {error}. Choose another folder.") from error
     return places

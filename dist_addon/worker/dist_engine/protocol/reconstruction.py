@@ -253,7 +253,7 @@ class Request:
         self.check()
         arrays = self._arrays()
         for name, array in arrays.items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            write_array(folder / f"{name}.npy", array)
         write_json(
             folder / "request.json",
             {
