@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from blender_tests.support.damaged_jobs import DAMAGED, ODD
 from blender_tests.support.stage import is_alive, run_blender, wait_until
 from dist_addon.jobs import (
     Job,
@@ -27,6 +28,7 @@ from dist_addon.jobs import (
     remove,
 )
 from dist_addon.jobs.environment import clean_environment
+from dist_addon.jobs.folders import prune
 from dist_addon.jobs.job import explain_exit
 from dist_addon.worker.dist_engine.protocol import RequestError
 
@@ -339,10 +341,7 @@ def make_folders(parent: Path, count: int, last: str) -> list[Path]:
     """Folders of jobs, the oldest first, as the add-on names them; `last` is the last event of each."""
     folders = [parent / f"dist_20260101_{number:06d}_abcd1234" for number in range(count)]
     for folder in folders:
-        folder.mkdir()
-        (folder / "events.jsonl").write_text(
-            json.dumps({"event": "status"}) + "\n" + json.dumps({"event": last}) + "\n"
-        )
+        tell(ask(folder), "status", last)
     return folders
 
 
@@ -355,18 +354,20 @@ def test_old_finished_jobs_are_deleted(tmp_path, last):
 
 def test_other_folders_stay(tmp_path):
     folders = make_folders(tmp_path, 30, "done")
-    (folders[0] / "events.jsonl").write_text(json.dumps({"event": "progress"}) + "\n")
+    tell(folders[0], "progress")
     (folders[0] / "checkpoint.safetensors").touch()
     (folders[1] / "events.jsonl").write_text("")
     (folders[2] / "events.jsonl").unlink()
     mine = tmp_path / "dist_my_renderings"
-    mine.mkdir()
-    (mine / "events.jsonl").write_text(json.dumps({"event": "done"}) + "\n")
+    tell(ask(mine), "done")
     elsewhere = tmp_path / "elsewhere"
     folders[3].rename(elsewhere)
     folders[3].symlink_to(elsewhere)
+    # Another program's, by chance of such a name; and a damaged one, which may be anybody's.
+    (folders[4] / "request.json").unlink()
+    (folders[5] / "request.json").write_text("{}")
     new_folder(tmp_path)
-    assert [number for number in range(10) if folders[number].exists()] == [0, 1, 2, 3]
+    assert [number for number in range(10) if folders[number].exists()] == [0, 1, 2, 3, 4, 5]
     assert mine.exists() and (elsewhere / "events.jsonl").exists()
 
 
@@ -407,8 +408,11 @@ def ask(folder: Path, task: str = "reconstruct", **more: object) -> Path:
     return folder
 
 
+FIELDS = {"message": "", "stage": "fit", "step": 1, "steps": 2, "loss": 0.5, "seconds_left": 3.0}
+
+
 def tell(folder: Path, *events: str, **fields: object) -> None:
-    lines = [json.dumps({"v": 1, "event": event} | fields) for event in events]
+    lines = [json.dumps({"v": 1, "event": event} | FIELDS | fields) for event in events]
     (folder / "events.jsonl").write_text("\n".join(lines) + "\n")
 
 
@@ -495,3 +499,28 @@ def test_only_own_folders_are_removed(tmp_path):
     job.cancel()
     remove(folder)
     assert not folder.exists() and mine.exists()
+
+
+# Damaged folders: each is listed with what is wrong, can be removed, and keeps nobody else's job from anything.
+
+
+@pytest.mark.parametrize("name", [*DAMAGED, *ODD])
+def test_a_damaged_folder_keeps_no_other_from_anything(tmp_path, name):
+    good, folder = (ask(tmp_path / f"dist_20260101_00000{number}_abcd1234") for number in range(2))
+    os.utime(good / "request.json", (1, 1))
+    (DAMAGED | ODD)[name][0](folder)
+    first, second = list_records(tmp_path)
+    assert (first.folder, second.folder, second.state) == (folder, good, "interrupted")
+    assert re.fullmatch(ODD[name][1] if name in ODD else "failed", first.state)
+    if name in DAMAGED:
+        assert (first.task, first.can_resume) == ("", False) and re.search(DAMAGED[name][1], first.error)
+        assert str(folder) in first.error
+    # What Blender and a terminal can show.
+    assert "\0" not in (first.task + first.name + first.error).encode().decode()
+    assert new_folder(tmp_path).is_dir()
+    prune(tmp_path, keep=0)
+    # One that ended is deleted when it is old.
+    assert folder.exists() or name in ODD
+    if folder.exists():
+        remove(folder)
+    assert not folder.exists() and good.exists()

@@ -19,11 +19,12 @@ def folders(tmp_path, monkeypatch, worker) -> list[Path]:
     monkeypatch.setattr(common, "jobs_folder", lambda: tmp_path)
     monkeypatch.setattr(common, "launch", lambda folder, _worker, *rest: real(folder, worker, *rest))
     made = [tmp_path / f"dist_20260101_00000{second}_abcd1234" for second in (2, 1)]
+    fields = {"message": "No view.", "stage": "fit", "step": 1, "steps": 2, "loss": 0.5, "seconds_left": 3.0}
     for folder, event, age in zip(made, ("progress", "error"), (100, 200), strict=True):
         folder.mkdir()
         request = folder / "request.json"
         request.write_text(json.dumps({"version": 1, "task": "reconstruct", "prior": "chair"}))
-        (folder / "events.jsonl").write_text(json.dumps({"v": 1, "event": event, "message": "No view."}) + "\n")
+        (folder / "events.jsonl").write_text(json.dumps({"v": 1, "event": event} | fields) + "\n")
         os.utime(request, (1.8e9 - age, 1.8e9 - age))
     return made
 

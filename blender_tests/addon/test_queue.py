@@ -11,10 +11,12 @@ from pathlib import Path
 import bpy
 import pytest
 
+from blender_tests.support.damaged_jobs import DAMAGED, ODD
 from blender_tests.support.stage import is_alive, wait_until
 from dist_addon import api, job_items, jobs, prior_files
 from dist_addon.api import common
 from dist_addon.jobs import Job, Program, Queue, Run, program, read_record
+from dist_addon.operators import job_list as operators_job_list
 from dist_addon.operators import running
 
 
@@ -199,6 +201,45 @@ def test_the_log_and_the_report_are_shown(scene, rig, window):
     assert '"scale": 1.5' in shown and "Log\n" in shown and len(bpy.data.texts) == 1
     # A number a line, it would push all that tells a reader something out of sight.
     assert '"code"' not in shown
+
+
+@pytest.mark.parametrize("name", [*DAMAGED, *ODD])
+def test_a_damaged_job_keeps_none_in_line(scene, rig, window, name):
+    folder = window / "dist_20260101_000000_abcd1234"
+    folder.mkdir()
+    (folder / "request.json").write_text(json.dumps({"version": 1, "task": "reconstruct", "prior": "cone"}))
+    (DAMAGED | ODD)[name][0](folder)
+    assert bpy.ops.dist.reconstruct() == {"FINISHED"}
+    run_all()
+    assert "Added “DIST Shape”" in running.outcome
+    assert (listed()[0], len(listed())) == (("cone, reconstruction", "done"), 2)
+    item = choose(1)
+    assert item.folder == str(folder) and "There is no log." in operators_job_list.describe(item)
+    if name in DAMAGED:
+        assert (item.name, item.state) == ("damaged", "failed") and item.error
+        for again in (bpy.ops.dist.resume_job, bpy.ops.dist.rerun_job):
+            with pytest.raises(RuntimeError, match="is damaged"):
+                again()
+    assert bpy.ops.dist.remove_job() == {"FINISHED"}
+    assert not folder.exists() and len(listed()) == 1
+
+
+def test_a_flaw_of_ours_keeps_none_in_line(scene, rig, window, monkeypatch, capfd):
+    for _ in range(2):
+        bpy.ops.dist.reconstruct()
+    real, calls = running._finish, []
+
+    def finish(run):
+        calls.append(run)
+        if len(calls) == 1:
+            raise KeyError("the flaw")
+        real(run)
+
+    monkeypatch.setattr(running, "_finish", finish)
+    wait_until(lambda: running.tick() and calls, 30)
+    assert running.failed and "the flaw" in running.outcome
+    run_all()
+    assert len(calls) == 2 and "DIST Shape" in scene.objects and "KeyError: 'the flaw'" in capfd.readouterr().err
 
 
 def test_a_job_elsewhere_is_listed_with_its_scene(scene, rig, window, tmp_path):

@@ -21,6 +21,7 @@ from dist_engine.protocol import (
     check_folder,
     copy_file,
     open_regular,
+    parse_event,
     read_array,
     read_json,
     read_tail,
@@ -29,7 +30,7 @@ from dist_engine.protocol import (
     written_beside,
 )
 
-from blender_tests.engine.hostile_priors import good_prior
+from blender_tests.support.hostile_priors import good_prior
 
 WORKER = Path(__file__).resolve().parents[2] / "dist_addon" / "worker"
 
@@ -148,6 +149,32 @@ def test_damaged_json_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "request.json").write_bytes(content)
     with pytest.raises(RequestError, match=r"request\.json"):
         read_json(tmp_path / "request.json")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": []}',
+        '{"v": 1, "event": {}}',
+        '{"v": 1, "event": "done", "x": ' + "[" * 100_000,
+        '{"v": 1, "event": "error"}',
+        '{"v": 1, "event": "error", "message": ["no text"]}',
+        '{"v": 1, "event": "preview", "serial": "../../elsewhere"}',
+        '{"v": 1, "event": "progress", "stage": "fit", "step": "1", "steps": 2, "loss": 0, "seconds_left": 0}',
+        "null",
+    ],
+)
+def test_what_is_no_event_is_refused(line: str) -> None:
+    with pytest.raises(RequestError, match="The worker wrote"):
+        parse_event(line)
+
+
+def test_an_event_holds_what_a_panel_can_show() -> None:
+    odd = '{"v": 1, "event": "progress", "stage": "\\ud800\\u0000", "step": 1e999, "steps": 2, "loss": NaN, '
+    found = parse_event(odd + '"seconds_left": 1.5, "more": {}}')
+    assert found.pop("stage").encode().count(b"\0") == 0
+    fields = {"step": None, "steps": 2, "loss": None, "seconds_left": 1.5}
+    assert found == {"v": 1, "event": "progress"} | fields
 
 
 def test_damaged_arrays_are_named(tmp_path: Path) -> None:

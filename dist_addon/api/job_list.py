@@ -68,8 +68,6 @@ def resume(folder: str | os.PathLike[str], *, worker_folder: Path = WORKER_FOLDE
 def rerun(folder: str | os.PathLike[str], *, worker_folder: Path = WORKER_FOLDER) -> Job:
     """Run a job again from the beginning, as a new one with a copy of its request. Else as `resume`."""
     task, old = _record(folder).task, Path(folder)
-    if task not in REQUESTS:
-        raise RequestError(f"The job in {folder} is of an unknown kind, “{task}”: another version made it.")
     request = REQUESTS[task](old)
 
     def write(target: Path) -> None:
@@ -95,4 +93,6 @@ def _record(folder: str | os.PathLike[str]) -> Record:
     found = job_folders.read_record(Path(folder))
     if found is None:
         raise RequestError(f"The folder {folder} holds no job: choose the folder of a job.")
+    if not found.task:
+        raise RequestError(f"The job in {folder} is damaged: {found.error}")
     return found

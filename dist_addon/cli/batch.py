@@ -16,7 +16,7 @@ from typing import Any
 import bpy
 
 from .. import api, preferences, worker_python
-from ..worker.dist_engine.protocol import RequestError
+from ..worker.dist_engine.protocol import MAX_JSON, RequestError, parse_json, read_file
 from . import reconstruct
 from .common import DONE, FAILED, MISUSED, write_report, written_beside
 
@@ -100,7 +100,7 @@ class Line:
     def is_done(self) -> bool:
         """Whether its files are there, made from the same line and the same scene."""
         try:
-            kept = json.loads(self.record.read_text(encoding="utf-8"))
+            kept = parse_json(read_file(self.record, MAX_JSON))
             return kept == self.state() and all(path.is_file() for path in self.outputs)
         except (OSError, ValueError):
             return False

@@ -32,7 +32,7 @@ def _list(options: argparse.Namespace) -> int:
     found = api.jobs()
     for record in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.when))
-        print(f"{record.state:<11} {record.task:<11} {record.name:<12} {when}  {record.folder}")
+        print(f"{record.state:<11} {record.task or 'damaged':<11} {record.name:<12} {when}  {record.folder}")
     write_report(options.json, {"jobs": [{**asdict(record), "folder": str(record.folder)} for record in found]})
     return DONE
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
+import contextlib
 import re
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..worker.dist_engine.protocol import CHECKPOINT_FILE, RequestError, read_json
+from ..worker.dist_engine.protocol import CHECKPOINT_FILE, RequestError, parse_event, plain, read_request, read_tail
 from .lock import is_locked
 
 # Finished jobs that are kept, the newest.
@@ -33,16 +32,16 @@ class Record:
     ----------
     folder : Path
     task : str
-        One of the protocol's tasks, such as ``reconstruct``.
+        One of the protocol's tasks, such as ``reconstruct``; empty where the folder is damaged.
     name : str
         The prior that it is of, or makes.
     state : str
         ``queued``, ``running`` or ``paused`` while a Blender takes care of it; ``done``, ``failed`` or ``cancelled``;
-        ``interrupted`` where its Blender was quit, or went down.
+        ``interrupted`` where its Blender was quit, or went down. A damaged one has ``failed``.
     when : float
         When it was asked for, in seconds since 1970.
     error : str
-        Why it failed; empty otherwise.
+        Why it failed, or what is damaged in the folder; empty otherwise.
     can_resume : bool
         Whether it has a checkpoint to go on from.
     """
@@ -64,13 +63,15 @@ class Record:
 def read_record(folder: Path) -> Record | None:
     """What a folder says of its job; None where it holds none, or that of a worker which only follows sliders."""
     try:
-        data = read_json(folder / "request.json")
-        when = (folder / "request.json").stat().st_mtime
-    except (RequestError, OSError):
+        when = (folder / "request.json").lstat().st_mtime
+    except OSError:
         return None
+    try:
+        data, last = read_request(folder), last_event(folder)
+    except RequestError as error:
+        return Record(folder, "", "", "failed", when, plain(str(error)), False)
     if data.get("stay"):
         return None
-    last = last_event(folder)
     state = ENDS.get(last.get("event", ""), "interrupted")
     if is_locked(folder):
         began = (folder / "events.jsonl").exists()
@@ -79,13 +80,17 @@ def read_record(folder: Path) -> Record | None:
         state = "done"
     return Record(
         folder=folder,
-        task=str(data.get("task", "")),
-        name=Path(str(data.get("prior") or data.get("name") or "")).name.removesuffix(".safetensors"),
+        task=data["task"],
+        name=next((_name(data[key]) for key in ("prior", "name") if data.get(key)), ""),
         state=state,
         when=when,
-        error=str(last.get("message", "")) if state == "failed" else "",
+        error=last.get("message", "") if state == "failed" else "",
         can_resume=state != "done" and (folder / CHECKPOINT_FILE).is_file(),
     )
+
+
+def _name(prior: Any) -> str:
+    return plain(Path(prior).name.removesuffix(".safetensors")) if isinstance(prior, str) else ""
 
 
 def list_records(parent: Path) -> list[Record]:
@@ -95,20 +100,18 @@ def list_records(parent: Path) -> list[Record]:
 
 
 def last_event(folder: Path) -> dict[str, Any]:
-    """The last event in a job's folder; empty where there is none."""
+    """The last event in a job's folder; empty where there is none. `RequestError` where its file cannot be read."""
+    path = folder / "events.jsonl"
     try:
-        with (folder / "events.jsonl").open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - TAIL, 0))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
+        lines = read_tail(path, TAIL).splitlines()
+    except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error}") from error
     # A crash may have cut the last line short.
     for line in reversed(lines):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        return event if isinstance(event, dict) else {}
+        with contextlib.suppress(RequestError):
+            return parse_event(line)
     return {}
 
 
@@ -122,11 +125,15 @@ def prune(parent: Path, keep: int = KEPT) -> None:
     """Delete the folders of finished jobs in `parent`, but for those among the newest `keep`.
 
     A job that may still run, was not begun, or could go on from a checkpoint stays; so does everything that
-    `new_folder` did not make.
+    `new_folder` did not make, or that holds no job, or a damaged one.
     """
     made = sorted(path for path in parent.glob("dist_*") if NAME.fullmatch(path.name))
     for folder in made[: max(len(made) - keep, 0)]:
-        last = last_event(folder).get("event")
+        try:
+            read_request(folder)
+            last = last_event(folder).get("event")
+        except RequestError:
+            continue
         over = last in ENDS or (last is not None and not (folder / CHECKPOINT_FILE).exists())
         if over and not folder.is_symlink() and not is_locked(folder):
             # One that is open elsewhere, or another user's, goes another time.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -145,7 +146,13 @@ def tick() -> float | None:
     """Read the current job's events; the timer calls this until it returns None."""
     global due, late
     late += min(max(time.monotonic() - due, 0.0), LONGEST_DELAY)
-    again = _tick()
+    try:
+        again = _tick()
+    except Exception as error:
+        # One job that shows a flaw of ours must not keep those in line from their turn.
+        traceback.print_exc()
+        say(f"{type(error).__name__}: {error}", failure=True)
+        again = INTERVAL
     due = time.monotonic() + INTERVAL
     return again
 

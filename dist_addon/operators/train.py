@@ -9,7 +9,7 @@ import bpy
 
 from .. import api, prior_files, properties
 from ..jobs import Job
-from ..worker.dist_engine.protocol import TRAIN, RequestError
+from ..worker.dist_engine.protocol import TRAIN, RequestError, read_task
 from . import running
 
 
@@ -62,9 +62,9 @@ class DIST_OT_train_prior(running.JobOperator, bpy.types.Operator):
 def unfinished(folder: str) -> str | None:
     """The folder of a training that did not come to its end, to go on from; None where there is none."""
     try:
-        return None if not folder or api.task_of(folder) else folder
+        return folder if folder and read_task(Path(folder)) and not (Path(folder) / "result.json").exists() else None
     except RequestError:
-        return folder if (Path(folder) / "request.json").is_file() else None
+        return None
 
 
 CLASSES = (DIST_OT_train_prior,)

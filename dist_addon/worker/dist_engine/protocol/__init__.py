@@ -29,9 +29,11 @@ as x, y and z, whatever the prior's axes are.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from .events import EVENTS, SPARE_SECONDS, parse_event, write_event
 from .files import (
+    MAX_JSON,
     MAX_PIXELS,
     VERSION,
     IrregularError,
@@ -79,6 +81,7 @@ __all__ = [
     "FEWEST",
     "IMPORT",
     "LOSSES_FILE",
+    "MAX_JSON",
     "MAX_PIXELS",
     "MESH_FILES",
     "MOST_SHAPES",
@@ -121,6 +124,7 @@ __all__ = [
     "read_array",
     "read_file",
     "read_json",
+    "read_request",
     "read_tail",
     "read_task",
     "shape_folder",
@@ -133,7 +137,20 @@ __all__ = [
 
 def read_task(folder: Path) -> str:
     """Return what the request in a folder asks for: `RECONSTRUCT`, `RENDER`, `SHAPE`, `TRAIN` or `IMPORT`."""
-    task = read_json(folder / "request.json").get("task")
+    return str(read_request(folder)["task"])
+
+
+def read_request(folder: Path) -> dict[str, Any]:
+    """Read a request of any task as it stands in its file.
+
+    Raises
+    ------
+    RequestError
+        There is none, or it is damaged, of another version or of an unknown task.
+    """
+    data = read_json(folder / "request.json")
+    task = data.get("task")
     if task not in (RECONSTRUCT, RENDER, SHAPE, TRAIN, IMPORT):
-        raise RequestError(f"The request in {folder} asks for “{task}”, which this add-on does not know.")
-    return task
+        told = plain(task) if isinstance(task, str) else ""
+        raise RequestError(f"The request in {folder} asks for “{told:.40}”, which this add-on does not know.")
+    return data

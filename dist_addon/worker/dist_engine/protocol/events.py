@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
-from .files import VERSION, RequestError
+from .files import VERSION, RequestError, parse_json, plain
 
 # A worker that was started without a job waits so long for one.
 SPARE_SECONDS = 600.0
+# Fields that are texts, and numbers that may be unknown; `serial` is known, and whole.
+TEXTS = {"message", "stage", "problem"}
+NUMBERS, LARGEST = {"step", "steps", "loss", "seconds_left"}, 1e15
 EVENTS: dict[str, frozenset[str]] = {
     "status": frozenset({"message"}),
     "progress": frozenset({"stage", "step", "steps", "loss", "seconds_left"}),
@@ -35,18 +38,32 @@ def write_event(stream: TextIO, event: str, **fields: Any) -> None:
 
 
 def parse_event(line: str) -> dict[str, Any]:
-    """Read one event line.
+    """Read one event line: its version, its name, and its fields.
 
     Raises
     ------
     RequestError
-        The line is not an event of this version.
+        The line is not an event of this version, or a field is not what it should be.
     """
     try:
-        data = json.loads(line)
+        data = parse_json(line)
     except ValueError as error:
         raise RequestError(f"The worker wrote a line that is no JSON: {line[:200]!r}") from error
     event = data.get("event") if isinstance(data, dict) else None
-    if event not in EVENTS or data.get("v") != VERSION or not EVENTS[event] <= data.keys():
+    if not isinstance(event, str) or event not in EVENTS or data.get("v") != VERSION:
         raise RequestError(f"The worker wrote an unknown event: {line[:200]!r}")
-    return data
+    try:
+        return {"v": VERSION, "event": event} | {name: _field(name, data[name]) for name in EVENTS[event]}
+    except (KeyError, TypeError) as error:
+        raise RequestError(f"The worker wrote an event that lacks or misnames a field: {line[:200]!r}") from error
+
+
+def _field(name: str, value: Any) -> Any:
+    """A field's value as a panel can take it: a number that is not finite, such as a loss, is unknown."""
+    if name in TEXTS and isinstance(value, str):
+        return plain(value)
+    if name == "serial" and isinstance(value, int):
+        return value
+    if name in NUMBERS and (value is None or isinstance(value, (int, float))):
+        return value if value is not None and abs(value) < LARGEST else None
+    raise TypeError(name)

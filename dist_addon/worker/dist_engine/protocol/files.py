@@ -150,6 +150,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+@contextlib.contextmanager
+def reading_fields(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with the fields of a JSON file of ours into a `RequestError` that names it."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        told = f"{path.name} in {path.parent} lacks or misnames a field: {plain(str(error)):.200}."
+        raise RequestError(f"{told} Run the job again.") from error
+
+
 def read_array(path: Path, most: int = MAX_PIXELS) -> np.ndarray:
     """Read ``.npy`` without unpickling, its size checked before memory is taken."""
     try:

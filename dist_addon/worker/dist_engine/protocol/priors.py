@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import VERSION, RequestError, copy_file, read_array, read_json, write_array, write_json
+from .files import VERSION, RequestError, copy_file, read_array, read_json, reading_fields, write_array, write_json
 
 TRAIN, IMPORT = "train", "import"
 # The prior that a job uses, or makes.
@@ -145,9 +145,10 @@ class TrainRequest:
         RequestError
             A part is missing, of another version, or inconsistent.
         """
-        data = read_json(folder / "request.json")
+        path = folder / "request.json"
+        data = read_json(path)
         meshes: list[Any]
-        try:
+        with reading_fields(path):
             if "arrays" in data:
                 meshes = _cut(
                     data["arrays"], read_array(folder / "mesh_vertices.npy"), read_array(folder / "mesh_faces.npy")
@@ -156,11 +157,7 @@ class TrainRequest:
                 meshes = [MeshFile(name, folder / path) for name, path in data["files"]]
             names = ("name", "up", "front", "size", "steps", "seed", "licence", "device", "threads")
             request = TrainRequest(meshes=meshes, **{name: data[name] for name in names})
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, RequestError):
-                raise
-            raise RequestError(f"request.json in {folder} lacks or misnames a field: {error}.") from error
-        request.check()
+            request.check()
         return request
 
 
@@ -192,12 +189,11 @@ class ImportRequest:
     @staticmethod
     def load(folder: Path) -> ImportRequest:
         """Read and check a request; raises `RequestError` where a part is missing."""
-        data = read_json(folder / "request.json")
-        try:
+        path = folder / "request.json"
+        data = read_json(path)
+        with reading_fields(path):
             request = ImportRequest(data["name"], Path(data["source"]))
-        except (KeyError, TypeError) as error:
-            raise RequestError(f"request.json in {folder} lacks or misnames a field: {error}.") from error
-        request.check()
+            request.check()
         return request
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import VERSION, RequestError, read_array, read_json, write_array, write_json
+from .files import VERSION, RequestError, read_array, read_json, reading_fields, write_array, write_json
 from .places import Bounds, Placement, View
 
 RECONSTRUCT = "reconstruct"
@@ -282,8 +282,9 @@ class Request:
         RequestError
             A part is missing, of another version, or inconsistent.
         """
-        data = read_json(folder / "request.json")
-        try:
+        path = folder / "request.json"
+        data = read_json(path)
+        with reading_fields(path):
             placement = data["placement"]
             request = Request(
                 **{name: read_array(folder / f"{name}.npy") for name in ARRAYS if name in data["arrays"]},
@@ -293,9 +294,7 @@ class Request:
                 settings=Settings(**data["settings"]),
                 prior=data["prior"],
             )
-        except (KeyError, TypeError) as error:
-            raise RequestError(f"request.json in {folder} lacks or misnames a field: {error}.") from error
-        request.check()
+            request.check()
         return request
 
 
@@ -365,15 +364,12 @@ class Result:
     @staticmethod
     def load(folder: Path) -> Result:
         """Read a result; raises `RequestError` where it is missing or damaged."""
-        data = read_json(folder / "result.json")
-        try:
+        path = folder / "result.json"
+        data = read_json(path)
+        with reading_fields(path):
             return Result(
                 **{name: read_array(folder / f"{name}.npy") for name in (*MESH, *data["has"])},
                 rotation=np.array(data["rotation"], float),
                 translation=np.array(data["translation"], float),
-                report=data["report"],
+                report=dict(data["report"]),
             )
-        except (KeyError, TypeError) as error:
-            raise RequestError(
-                f"result.json in {folder} lacks or misnames a field: {error}. Run the job again."
-            ) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import MAX_PIXELS, VERSION, RequestError, read_array, read_json, write_array, write_json
+from .files import MAX_PIXELS, VERSION, RequestError, read_array, read_json, reading_fields, write_array, write_json
 from .places import Placement, View
 
 RENDER = "render"
@@ -72,17 +72,16 @@ class RenderRequest:
         RequestError
             A part is missing, of another version, or inconsistent.
         """
-        data = read_json(folder / "request.json")
-        try:
+        path = folder / "request.json"
+        data = read_json(path)
+        with reading_fields(path):
             request = RenderRequest(
                 view=View.from_json(data["view"]),
                 code=np.array(data["code"], float),
                 placement=Placement.from_json(data["placement"]),
                 **{name: data[name] for name in ("width", "height", "prior", "device", "threads")},
             )
-        except (KeyError, TypeError) as error:
-            raise RequestError(f"request.json in {folder} lacks or misnames a field: {error}.") from error
-        request.check()
+            request.check()
         return request
 
 
@@ -122,7 +121,5 @@ class RenderResult:
         shape = arrays["depth"].shape
         if len(shape) != 2 or arrays["normal"].shape != (*shape, 3) or arrays["silhouette"].shape != shape:
             raise RequestError(f"The pictures in {folder} differ in size: run the job again.")
-        try:
-            return RenderResult(**arrays, report=data["report"])
-        except KeyError as error:
-            raise RequestError(f"result.json in {folder} lacks {error}: run the job again.") from error
+        with reading_fields(folder / "result.json"):
+            return RenderResult(**arrays, report=dict(data["report"]))

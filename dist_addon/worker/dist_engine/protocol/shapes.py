@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import VERSION, RequestError, read_array, read_json, write_array, write_json
+from .files import VERSION, RequestError, read_array, read_json, reading_fields, write_array, write_json
 from .places import Placement
 from .reconstruction import Result
 
@@ -87,19 +87,16 @@ class ShapeRequest:
         RequestError
             A part is missing, of another version, or inconsistent.
         """
-        data = read_json(folder / "request.json")
+        path = folder / "request.json"
+        data = read_json(path)
         codes = read_array(folder / "codes.npy", MOST_SHAPES * LARGEST_CODE)
-        try:
+        with reading_fields(path):
             request = ShapeRequest(
                 codes=codes.astype(np.float64),
                 placements=[Placement.from_json(placement) for placement in data["placements"]],
                 **{name: data[name] for name in _PLAIN},
             )
             request.check()
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, RequestError):
-                raise
-            raise RequestError(f"request.json in {folder} lacks or misnames a field: {error}.") from error
         return request
 
 
