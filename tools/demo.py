@@ -59,7 +59,7 @@ def demo(options: argparse.Namespace) -> int:
 
     import dist_addon
     from dist_addon import api
-    from dist_addon.worker.dist_engine.protocol import RequestError
+    from dist_addon.worker.dist_engine.protocol import RequestError, read_task
     from tools import demo_report, demo_scene
 
     try:
@@ -67,7 +67,8 @@ def demo(options: argparse.Namespace) -> int:
         print(f"{options.mesh or f'Table {options.seed}'}: {len(faces):,} triangles", flush=True)
         with _stage("pictures", stages):
             scene = demo_scene.build(vertices, faces, out / "pictures", options.up, options.seed)
-        if (out / "job" / "request.json").exists():  # of the last run: nothing may be taken from it
+        with contextlib.suppress(RequestError):
+            read_task(out / "job")  # of the last run: nothing may be taken from it
             shutil.rmtree(out / "job")
         dist_addon.register()
         demo_scene.choose_inputs(scene, options.quality)

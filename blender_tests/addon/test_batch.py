@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 import pytest
 
-from blender_tests.support.stage import run_blender, wait_until
+from blender_tests.support.stage import make_job_folder, run_blender, wait_until
 from dist_addon import cli, jobs, prior_files
 from dist_addon.api import common
 from dist_addon.cli import batch
@@ -40,8 +40,7 @@ def started(monkeypatch, worker, prior, tmp_path):
     def start(request, _folder, _worker, **options):
         name = Path(bpy.data.filepath).stem
         names.append(name)
-        folder = Path(tempfile.mkdtemp(prefix="job ", dir=tmp_path))
-        (folder / "mode.txt").write_text(modes.get(name, "result"))
+        folder = make_job_folder(Path(tempfile.mkdtemp(prefix="job ", dir=tmp_path)), modes.get(name, "result"))
         return real(request, folder, worker, **options)
 
     modes.clear()
@@ -177,7 +176,8 @@ def test_a_dry_run_finds_what_is_wrong_and_does_nothing(scenes, started, capfd):
         ({"scene": "a.blend", "out": "x.blend", "quality": "best"}, "'best'"),
         ({"scene": "a.blend", "out": "x.blend", "keep_shape": 5}, "keep-shape"),
         ({"scene": "a.blend", "out": "x.blend", "job": "here"}, "can't say “job”"),
-        ({"scene": "a.blend", "out": "../scenes/a.blend"}, "would overwrite the scene"),
+        ({"scene": "a.blend", "out": "../scenes/a.blend"}, "scenes/a.blend: name another file"),
+        ({"scene": "a.blend", "json": "lines.jsonl"}, "scenes/lines.jsonl: name another file"),
         ({"scene": "a.blend", "out": "out/../out/a.blend"}, "is what line 1 writes, too"),
         ({"scene": "a.blend", "out": "x", "json": "x"}, "is what line 2 writes, too"),
         ("[" * 100_000, "lines.jsonl:2: "),
@@ -240,6 +240,7 @@ MACHINE = """
 import sys, tempfile
 from pathlib import Path
 import bpy, dist_addon
+from blender_tests.support.stage import make_job_folder
 from dist_addon import cli, prior_files
 from dist_addon.api import common
 from dist_addon.cli import batch
@@ -247,8 +248,7 @@ file, worker, prior, jobs, mode = sys.argv[1:]
 real = common.start
 def start(request, _folder, _worker, **options):
     folder = Path(jobs, Path(bpy.data.filepath).stem) if mode == "wait" else Path(tempfile.mkdtemp(dir=jobs))
-    folder.mkdir(exist_ok=True)
-    (folder / "mode.txt").write_text(mode if bpy.data.filepath.endswith("b.blend") else "result")
+    make_job_folder(folder, mode if bpy.data.filepath.endswith("b.blend") else "result")
     return real(request, folder, Path(worker), **options)
 common.start, prior_files.FOLDER = start, Path(prior).parent
 dist_addon.register()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from blender_tests.support.drawing import draw
-from blender_tests.support.stage import is_alive, make_picture, wait_until
+from blender_tests.support.stage import is_alive, make_job_folder, make_picture, wait_until
 from dist_addon import (
     api,
     cli,
@@ -160,14 +160,14 @@ def test_the_button_tells_what_is_wrong(scene, rig, stand_in):
 
 
 def test_the_button_tells_why_the_worker_failed(scene, rig, stand_in):
-    (stand_in / "mode.txt").write_text("error")
+    make_job_folder(stand_in, "error")
     with pytest.raises(RuntimeError, match="The masks do not agree"):
         bpy.ops.dist.reconstruct()
 
 
 def start_beside(scene, stand_in, mode):
     """Start a job as the window does; timers don't fire in background mode, so the tests call `tick`."""
-    (stand_in / "mode.txt").write_text(mode)
+    make_job_folder(stand_in, mode)
     with common.in_line():
         job = api.start_reconstruction(scene.dist.cameras, scene.dist.bounds, prior=scene.dist.prior)
     assert job.state == "queued"
@@ -328,7 +328,7 @@ def test_the_command_line_tells_what_is_wrong(scene, rig, stand_in, capfd):
     assert cli.main(["reconstruct", "--quality", "best"]) == 2
     assert cli.main([]) == 2
     assert cli.main(["--help"]) == 0
-    (stand_in / "mode.txt").write_text("error")
+    make_job_folder(stand_in, "error")
     assert cli.main(["reconstruct"]) == 1
     assert "The masks do not agree" in capfd.readouterr().err
     scene.dist.cameras = None

@@ -8,7 +8,7 @@ import bpy
 import pytest
 
 from blender_tests.support.drawing import draw
-from blender_tests.support.stage import add_camera, wait_until
+from blender_tests.support.stage import add_camera, make_job_folder, wait_until
 from dist_addon import (
     cli,
 )
@@ -68,7 +68,7 @@ def test_the_render_button_tells_what_is_wrong(scene, camera, stand_in):
     assert not any(stand_in.iterdir())
     assert (running.failed, running.outcome_task) == (True, "render")
     assert sum("no shape 2" in str(entry) for entry in draw()) == 1
-    (stand_in / "mode.txt").write_text("memory")
+    make_job_folder(stand_in, "memory")
     scene.dist.render_code = 0
     with pytest.raises(RuntimeError, match="ran out of memory"):
         bpy.ops.dist.render_shape()
@@ -90,7 +90,7 @@ def test_a_script_beside_the_window_can_wait(scene, camera, stand_in, monkeypatc
 
 def test_a_rendering_beside_the_window_is_cancelled(scene, camera, stand_in, monkeypatch):
     monkeypatch.setattr(running, "in_background", lambda: False)
-    (stand_in / "mode.txt").write_text("wait")
+    make_job_folder(stand_in, "wait")
     bpy.ops.dist.render_shape()
     wait_until(lambda: running.tick() and (stand_in / "ready.txt").exists(), 20)
     bpy.ops.dist.cancel()
@@ -149,5 +149,5 @@ def test_the_command_line_tells_why_it_does_not_render(scene, camera, stand_in, 
         assert words in capfd.readouterr().err
     assert cli.main(["render", "--size", "large"]) == 2
     assert not any(stand_in.iterdir())
-    (stand_in / "mode.txt").write_text("error")
+    make_job_folder(stand_in, "error")
     assert cli.main(["render"]) == 1

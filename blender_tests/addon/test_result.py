@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 import pytest
 
+from blender_tests.support.stage import make_job_folder
 from dist_addon import api
 from dist_addon.jobs import JobError
 from dist_addon.operators import running
@@ -162,10 +163,8 @@ def test_refined_cameras_come_beside_the_old_ones(scene, rig, worker, prior, tmp
 
 
 def test_a_failed_worker_is_an_error(scene, rig, worker, prior, tmp_path):
-    (tmp_path / "job").mkdir()
-    (tmp_path / "job" / "mode.txt").write_text("error")
     with pytest.raises(JobError, match="masks do not agree"):
-        make(scene, rig, worker, prior, tmp_path / "job")
+        make(scene, rig, worker, prior, make_job_folder(tmp_path / "job", "error"))
 
 
 def test_an_old_result_is_not_taken_for_a_new_one(scene, rig, worker, prior, tmp_path):

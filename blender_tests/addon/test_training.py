@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_tests.support.stage import ROOT, wait_until
+from blender_tests.support.stage import ROOT, make_job_folder, wait_until
 from dist_addon import api, cli, jobs, panels, prior_files
 from dist_addon.api import common
 from dist_addon.operators import running
@@ -275,7 +275,7 @@ def test_the_button_says_what_is_missing(shapes, scene, stand_in, monkeypatch):
         with pytest.raises(RuntimeError, match=words):
             bpy.ops.dist.train_prior()
     monkeypatch.setattr(running, "in_background", lambda: False)
-    (stand_in / "mode.txt").write_text("wait")
+    make_job_folder(stand_in, "wait")
     chosen.source, chosen.collection, chosen.name = "COLLECTION", shapes, "mugs"
     bpy.ops.dist.train_prior()
     with pytest.raises(RuntimeError, match="A training runs or waits"):
@@ -316,7 +316,7 @@ def test_a_training_beside_the_window(stand_in, shapes, scene, own_priors, monke
 
 def test_a_cancelled_training_is_gone_on_with(stand_in, shapes, scene, own_priors, monkeypatch):
     monkeypatch.setattr(running, "in_background", lambda: False)
-    (stand_in / "mode.txt").write_text("wait")
+    make_job_folder(stand_in, "wait")
     bpy.ops.dist.train_prior()
     assert not bpy.ops.dist.train_prior.poll()
     wait_until(lambda: running.tick() and (stand_in / "ready.txt").exists(), 20)
@@ -329,7 +329,7 @@ def test_a_cancelled_training_is_gone_on_with(stand_in, shapes, scene, own_prior
     starts = []
     real = common.start
     monkeypatch.setattr(common, "start", lambda *a, **o: starts.append(a[1]) or real(*a, **o))
-    (stand_in / "mode.txt").write_text("result")
+    make_job_folder(stand_in, "result")
     bpy.ops.dist.train_prior()
     wait_until(lambda: running.tick() is None, 20)
     assert starts == [str(stand_in)] and (stand_in / "checkpoint.safetensors").read_bytes() == b"so far"
@@ -454,7 +454,7 @@ def test_the_command_line_says_what_is_wrong(stand_in, shapes, tmp_path, capfd):
         ["train", "--collection", "a", "--folder", "b", *name],
     ):
         assert cli.main(arguments) == 2
-    (stand_in / "mode.txt").write_text("error")
+    make_job_folder(stand_in, "error")
     assert cli.main(["train", "--collection", "Shapes", *name]) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -136,6 +137,15 @@ elif mode in ("result", "garbage"):
     say("warning", message="A view is of little use.")
     say("done")
 """
+
+
+def make_job_folder(folder: Path, mode: str) -> Path:
+    """The folder of a job, an earlier one where there is none yet, in which the stand-in worker finds what to do."""
+    folder.mkdir(exist_ok=True)
+    if not (folder / "request.json").exists():
+        (folder / "request.json").write_text(json.dumps({"version": 1, "task": "render"}))
+    (folder / "mode.txt").write_text(mode)
+    return folder
 
 
 def make_picture(name: str, width: int = 32, height: int = 24, alpha: float | None = None) -> bpy.types.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 import bpy
 
 from .. import preferences, storage, worker_python
-from ..jobs import Job, JobError, Program, Progress, WorkerPython, new_folder
+from ..jobs import Job, JobError, Program, Progress, WorkerPython, check_usable, lock, new_folder
 from ..jobs.environment import clean_environment
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import Prior
@@ -43,7 +44,7 @@ def start(
     ----------
     request : request of the protocol
     folder : path or None
-        Made where it is missing; None: a new one.
+        Made where it is missing; empty, or that of an earlier job; None: a new one.
     worker_folder : Path
         The worker that Python runs.
     prior : Prior, optional
@@ -53,7 +54,7 @@ def start(
     Raises
     ------
     RequestError
-        The folder cannot be written. JobError, a kind of it: no Python can run the worker.
+        The folder cannot be written, or holds something else. JobError, a kind of it: no Python can run the worker.
     """
 
     def write(target: Path) -> None:
@@ -72,7 +73,9 @@ def launch(
     target = new_job_folder() if folder is None else Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
+        check_usable(target)
         job = Job(target, program)
+        fresh = [path.name for path in target.iterdir()] == [lock.NAME]
         try:
             # A folder that is used again must not show the last run's result.
             for name in ("result.json", "events.jsonl", "log.txt", *(() if resumes else (CHECKPOINT_FILE,))):
@@ -80,6 +83,9 @@ def launch(
             write(target)
         except BaseException:
             job.cancel()
+            if fresh:
+                # Half a request is no job: the next try could not be made in this folder.
+                shutil.rmtree(target, ignore_errors=True)
             raise
     except OSError as error:
         raise RequestError(f"The job's folder {target} cannot be written: {error}. Choose another folder.") from error

@@ -288,7 +288,7 @@ def start_reconstruction(
     cameras, bounds, **inputs
         See `gather`.
     folder : path, optional
-        The job's folder, made where it is missing; a new one by default.
+        The job's folder, made where it is missing, else empty or an earlier job's; a new one by default.
     worker_folder : Path
         The worker that Python runs.
 

@@ -59,7 +59,7 @@ def start_sample(
     scene : Scene, optional
         The current one by default.
     folder : path, optional
-        The job's folder, made where it is missing; a new one by default.
+        The job's folder, made where it is missing, else empty or an earlier job's; a new one by default.
     worker_folder : Path
         The worker that Python runs.
 

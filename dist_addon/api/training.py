@@ -92,8 +92,9 @@ def start_training(
     scene : Scene, optional
         The current one by default.
     folder : path, optional
-        The job's folder, made where it is missing; a new one by default. With that of a training which was cancelled
-        or failed, it goes on from the checkpoint, as long as nothing else that is asked for has changed.
+        The job's folder, made where it is missing, else empty or an earlier job's; a new one by default. With that of a
+        training which was cancelled or failed, it goes on from the checkpoint, as long as nothing else that is asked
+        for has changed.
     worker_folder : Path
         The worker that Python runs.
 

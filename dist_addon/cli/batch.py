@@ -122,8 +122,8 @@ def read_lines(file: Path) -> list[Line]:
         try:
             line = _read_line(file.absolute(), number, text)
             for path in (each.resolve() for each in line.outputs):
-                if path == line.scene.resolve():
-                    raise RequestError(f"The result would overwrite the scene {path}: name another file.")
+                if path in (line.scene.resolve(), file.resolve()):
+                    raise RequestError(f"The result would overwrite {path}: name another file.")
                 if path in written:
                     raise RequestError(f"{path} is what line {written[path]} writes, too: name another file.")
                 written[path] = number

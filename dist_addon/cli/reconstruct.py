@@ -41,7 +41,9 @@ def add(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("--quality", choices=list(api.QUALITIES), help="default: the scene's choice")
     parser.add_argument("--refine-cameras", action="store_true", help="fit the cameras' poses, too")
     parser.add_argument("--refine-focal-length", action="store_true", help="fit one factor for all focal lengths")
-    parser.add_argument("--job", type=Path, help="the job's folder (default: a new one)")
+    parser.add_argument(
+        "--job", type=Path, help="the job's folder, new, empty or an earlier job's (default: a new one)"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE.blend", help="save the scene with the result here")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here")
     parser.set_defaults(run=run)

@@ -27,7 +27,11 @@ def add(actions: Any) -> None:
     parser.add_argument("--steps", type=int, default=0, help="default: as the size and the number of shapes ask for")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument("--licence", default="", help="of the meshes, and so of the prior")
-    parser.add_argument("--job", type=Path, help="the job's folder (default: a new one); goes on where it stopped")
+    parser.add_argument(
+        "--job",
+        type=Path,
+        help="the job's folder, new, empty or an earlier job's (default: a new one); goes on where it stopped",
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="put the prior here (default: among the user's priors)"
     )

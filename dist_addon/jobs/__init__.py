@@ -1,6 +1,6 @@
 """Find a Python, start a worker with it, watch it, cancel it. No bpy and no torch in here."""
 
-from .folders import Record, list_records, new_folder, read_record, remove
+from .folders import Record, check_usable, list_records, new_folder, read_record, remove
 from .installer import Plan, installed, make_plan, start_install
 from .job import Job, JobError, any_running, leave_all
 from .program import Program, end_spare
@@ -20,6 +20,7 @@ __all__ = [
     "WorkerPython",
     "any_running",
     "check_python",
+    "check_usable",
     "end_spare",
     "find_python",
     "installed",

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..worker.dist_engine.protocol import CHECKPOINT_FILE, RequestError, parse_event, plain, read_request, read_tail
+from ..worker.dist_engine.protocol import (
+    CHECKPOINT_FILE,
+    RequestError,
+    check_folder,
+    parse_event,
+    plain,
+    read_request,
+    read_tail,
+)
 from .lock import is_locked
 
 # Finished jobs that are kept, the newest.
@@ -20,6 +28,8 @@ KEPT = 20
 NAME = re.compile(r"dist_\d{8}_\d{6}_\w{8}")
 # What a job's last event says of its state.
 ENDS = {"done": "done", "error": "failed", "cancelled": "cancelled"}
+# What file managers leave in folders.
+OF_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 # How much of the end of a job's events is read.
 TAIL = 1 << 16
 
@@ -113,6 +123,19 @@ def last_event(folder: Path) -> dict[str, Any]:
         with contextlib.suppress(RequestError):
             return parse_event(line)
     return {}
+
+
+def check_usable(folder: Path) -> None:
+    """Raise `RequestError` where a folder cannot be a job's: it holds something else, or leads out of itself."""
+    if all(path.name in OF_SYSTEMS for path in folder.iterdir()):
+        return
+    try:
+        read_request(folder)
+    except RequestError as error:
+        raise RequestError(
+            f"The folder {folder} is not empty and holds no job: choose an empty or new folder, or a job's. ({error})"
+        ) from error
+    check_folder(folder)
 
 
 def new_folder(parent: Path) -> Path:
