@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, CollectionProperty, IntProperty, PointerProp
 
 from . import api
 from .jobs import Record, read_record
-from .window import redraw
+from .window import Timer, redraw
 from .worker.dist_engine.protocol import IMPORT, RECONSTRUCT, RENDER, SHAPE, TRAIN
 
 # What a person calls a job of each task.
@@ -83,11 +83,13 @@ def _records() -> list[Record]:
     return sorted(found, key=lambda record: record.when, reverse=True)
 
 
+_timer = Timer(refresh)
+
+
 @bpy.app.handlers.persistent
 def refresh_later(*_arguments: Any) -> None:
     """Read the list as soon as Blender has time: not while it starts, or opens a file."""
-    if not bpy.app.timers.is_registered(refresh):
-        bpy.app.timers.register(refresh, persistent=True)
+    _timer.start()
 
 
 def attach() -> None:
@@ -97,6 +99,5 @@ def attach() -> None:
 
 def detach() -> None:
     """Take the properties away."""
-    if bpy.app.timers.is_registered(refresh):
-        bpy.app.timers.unregister(refresh)
+    _timer.stop()
     del bpy.types.WindowManager.dist  # type: ignore[attr-defined]

@@ -16,16 +16,8 @@ FILLED = 0.94
 # Blender's least zoom, -30, as a factor.
 LEAST_FACTOR = 0.166
 
-# How viewports were before one looked through the cameras: properties by their path, by the viewport.
-before: dict[int, dict[str, Any]] = {}
-_handle: Any = None
-# By mesh: what it was when it was read, and what `contour` takes of it.
-_kept: dict[int, tuple[tuple[Any, ...], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {}
-
-
-def shown() -> bool:
-    """Whether outlines are drawn."""
-    return _handle is not None
+# Vertices, normals, centres, edges and sides of a mesh of triangles, as `contour` takes them.
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def camera_of(space: bpy.types.SpaceView3D, scene: bpy.types.Scene) -> bpy.types.Object | None:
@@ -64,24 +56,6 @@ def framed(area: bpy.types.Area, scene: bpy.types.Scene, camera: bpy.types.Objec
     factor = max(FILLED * min((right - left) / wide, (top - bottom) / high) / scale, LEAST_FACTOR)
     across, up = view.x + view.width / 2 - (left + right) / 2, view.y + view.height / 2 - (bottom + top) / 2
     return (2 * factor**0.5 - 2**0.5) * 50, [across / (2 * view.width * factor), up / (2 * view.height * factor)]
-
-
-def show(wanted: bool) -> None:
-    """Draw outlines in all camera views from now on, or no longer."""
-    global _handle
-    if wanted and _handle is None:
-        _handle = bpy.types.SpaceView3D.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL")
-    elif not wanted and _handle is not None:
-        bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
-        _handle = None
-        _kept.clear()
-
-
-@persistent
-def forget(*_arguments: Any) -> None:
-    """Another file is open: keep nothing of the last one's meshes and viewports."""
-    _kept.clear()
-    before.clear()
 
 
 def contour(
@@ -124,51 +98,94 @@ def edges_between(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return halves[pairs], np.column_stack([owners[pairs], owners[pairs + 1]])
 
 
-def _parts(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices, normals, centres, edges and sides of a mesh of triangles, as `contour` takes them."""
-    # Remeshing changes one of these.
-    state = (len(mesh.vertices), len(mesh.polygons), tuple(mesh.get(CODE) or ()))
-    if mesh.session_uid not in _kept or _kept[mesh.session_uid][0] != state:
-        vertices, faces = np.empty(3 * len(mesh.vertices), np.float32), np.empty(len(mesh.loops), np.int32)
-        mesh.vertices.foreach_get("co", vertices)
-        mesh.loops.foreach_get("vertex_index", faces)
-        points, triangles = vertices.reshape(-1, 3), faces.reshape(-1, 3)
-        a, b, c = (points[triangles[:, k]] for k in range(3))
-        _kept[mesh.session_uid] = state, (points, np.cross(b - a, c - a), (a + b + c) / 3, *edges_between(triangles))
-    return _kept[mesh.session_uid][1]
+class Overlay:
+    """The outlines over all camera views, and how the views were before.
+
+    Attributes
+    ----------
+    before : dict
+        How viewports were before one looked through the cameras: properties by their path, by the viewport.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self.before: dict[int, dict[str, Any]] = {}
+        # By mesh: what it was when it was read.
+        self._kept: dict[int, tuple[tuple[Any, ...], Parts]] = {}
+
+    @property
+    def shown(self) -> bool:
+        """Whether outlines are drawn."""
+        return self._handle is not None
+
+    def show(self, wanted: bool) -> None:
+        """Draw outlines from now on, or no longer."""
+        if wanted and not self.shown:
+            self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_PIXEL")
+        elif not wanted and self.shown:
+            bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
+            self._handle = None
+            self._kept.clear()
+
+    @persistent
+    def forget(self, *_arguments: Any) -> None:
+        """Another file is open: keep nothing of the last one's meshes and viewports."""
+        self._kept.clear()
+        self.before.clear()
+
+    def close(self) -> None:
+        """Be as new."""
+        self.show(False)
+        self.forget()
+
+    def parts(self, mesh: bpy.types.Mesh) -> Parts:
+        """Read a mesh of triangles, unless it is as it was."""
+        # Remeshing changes one of these.
+        state = (len(mesh.vertices), len(mesh.polygons), tuple(mesh.get(CODE) or ()))
+        if mesh.session_uid not in self._kept or self._kept[mesh.session_uid][0] != state:
+            vertices, faces = np.empty(3 * len(mesh.vertices), np.float32), np.empty(len(mesh.loops), np.int32)
+            mesh.vertices.foreach_get("co", vertices)
+            mesh.loops.foreach_get("vertex_index", faces)
+            points, triangles = vertices.reshape(-1, 3), faces.reshape(-1, 3)
+            a, b, c = (points[triangles[:, k]] for k in range(3))
+            parts = points, np.cross(b - a, c - a), (a + b + c) / 3, *edges_between(triangles)
+            self._kept[mesh.session_uid] = state, parts
+        return self._kept[mesh.session_uid][1]
+
+    def _draw(self) -> None:
+        """Draw the outline of each visible result, in a view through a camera; Blender calls this."""
+        import gpu
+        from gpu_extras.batch import batch_for_shader
+
+        context: Any = bpy.context
+        region, view = context.region, context.region_data
+        if view is None or region is None or view.view_perspective != "CAMERA":
+            return
+        lines = []
+        for thing in context.visible_objects:
+            mesh = thing.data
+            # A mesh that the user edited may have any kind of faces.
+            if not is_result(thing) or thing.mode != "OBJECT" or len(mesh.loops) != 3 * len(mesh.polygons):
+                continue
+            eye = thing.matrix_world.inverted_safe() @ view.view_matrix.inverted().translation
+            ends = contour(*self.parts(mesh), np.array(eye))
+            matrix = np.array(view.perspective_matrix @ thing.matrix_world)
+            clip = np.column_stack([ends, np.ones(len(ends))]) @ matrix.T
+            before = (clip[:, 3] > 1e-6).reshape(-1, 2).all(1).repeat(2)
+            where = clip[before, :2] / clip[before, 3:]
+            lines.append((where + 1) / 2 * (region.width, region.height))
+        if not lines:
+            return
+        shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+        flat = np.concatenate(lines)
+        places: Any = np.column_stack([flat, np.zeros(len(flat))]).astype(np.float32)
+        batch = batch_for_shader(shader, "LINES", {"pos": places})
+        gpu.state.blend_set("ALPHA")
+        shader.uniform_float("viewportSize", (region.width, region.height))
+        shader.uniform_float("lineWidth", WIDTH * context.preferences.system.ui_scale)
+        shader.uniform_float("color", COLOUR)
+        batch.draw(shader)
+        gpu.state.blend_set("NONE")
 
 
-def _draw() -> None:
-    """Draw the outline of each visible result, in a view through a camera; Blender calls this."""
-    import gpu
-    from gpu_extras.batch import batch_for_shader
-
-    context: Any = bpy.context
-    region, view = context.region, context.region_data
-    if view is None or region is None or view.view_perspective != "CAMERA":
-        return
-    lines = []
-    for thing in context.visible_objects:
-        mesh = thing.data
-        # A mesh that the user edited may have any kind of faces.
-        if not is_result(thing) or thing.mode != "OBJECT" or len(mesh.loops) != 3 * len(mesh.polygons):
-            continue
-        eye = thing.matrix_world.inverted_safe() @ view.view_matrix.inverted().translation
-        ends = contour(*_parts(mesh), np.array(eye))
-        matrix = np.array(view.perspective_matrix @ thing.matrix_world)
-        clip = np.column_stack([ends, np.ones(len(ends))]) @ matrix.T
-        before = (clip[:, 3] > 1e-6).reshape(-1, 2).all(1).repeat(2)
-        where = clip[before, :2] / clip[before, 3:]
-        lines.append((where + 1) / 2 * (region.width, region.height))
-    if not lines:
-        return
-    shader = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
-    flat = np.concatenate(lines)
-    places: Any = np.column_stack([flat, np.zeros(len(flat))]).astype(np.float32)
-    batch = batch_for_shader(shader, "LINES", {"pos": places})
-    gpu.state.blend_set("ALPHA")
-    shader.uniform_float("viewportSize", (region.width, region.height))
-    shader.uniform_float("lineWidth", WIDTH * context.preferences.system.ui_scale)
-    shader.uniform_float("color", COLOUR)
-    batch.draw(shader)
-    gpu.state.blend_set("NONE")
+overlay = Overlay()

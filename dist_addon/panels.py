@@ -9,13 +9,9 @@ import bpy
 from . import (
     job_items,
     live,
-    loss_curve,
     outlines,
-    preferences,
     properties,
-    thumbnails,
     view_properties,
-    worker_python,
 )
 from .api import ViewCheck
 from .labels import draw_text
@@ -55,7 +51,6 @@ class DIST_PT_inputs(DIST_Panel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the cameras with their pictures and masks, and the points."""
-        worker_python.seek(preferences.python())
         layout = form(self)
         settings = properties.of(context.scene)
         layout.prop(settings, "cameras")
@@ -173,7 +168,7 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
         draw_job(layout, context, RECONSTRUCT, "dist.reconstruct", "MOD_REMESH")
         row = layout.row(align=True)
         row.operator("dist.look_through", text="", icon="TRIA_LEFT").step = -1
-        row.operator("dist.show_outlines", depress=outlines.shown(), icon="OVERLAY")
+        row.operator("dist.show_outlines", depress=outlines.overlay.shown, icon="OVERLAY")
         row.operator("dist.look_through", text="", icon="TRIA_RIGHT").step = 1
         space = context.space_data
         if (
@@ -187,7 +182,7 @@ class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
             if found := overlap(context.scene, camera.name):
                 layout.label(text=f"IoU of “{found[0]}” here: {found[1]:.0%}", icon="BLANK1")
         active = context.view_layer.objects.active
-        if is_result(active) and active.session_uid not in running.added_uids:
+        if is_result(active) and active.session_uid not in running.jobs.outcome.added_uids:
             told, poor = how_well(active)
             if told:
                 draw_text(layout, context, f"“{active.name}”: {told}", "ERROR" if poor else "INFO")
@@ -264,7 +259,7 @@ class DIST_UL_jobs(bpy.types.UIList):
         """Draw what the job is, how it stands, and since when."""
         row: Any = layout.row()
         row.label(text=item.name, icon=STATE_ICONS.get(item.state, "QUESTION"))
-        run = running.queue.find(item.folder)
+        run = running.jobs.queue.find(item.folder)
         measured = item.state == "running" and run and run.progress.detail
         told = f"{run.progress.factor:.0%}" if measured else item.state.capitalize()
         # The check mark says it, and the sidebar is narrow.
@@ -301,7 +296,7 @@ class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
             return
         if item.error:
             draw_text(layout, context, item.error, "ERROR")
-        if running.queue.find(item.folder):
+        if running.jobs.queue.find(item.folder):
             button: Any = layout.operator("dist.cancel", icon="X")
             button.folder = item.folder
             return
@@ -337,13 +332,13 @@ def draw_views(layout: bpy.types.UILayout, settings: properties.DIST_SceneProper
 def draw_checks(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Draw what was found of each view when it was last looked at."""
     layout.operator("dist.check_inputs", icon="VIEWZOOM")
-    found = check_inputs.checked(context.scene)
+    found = check_inputs.views.found(context.scene)
     # Those with a problem first: the others say no more than that they are there.
     order = sorted(range(len(found)), key=lambda number: not found[number].problem)
     for number in order[:MOST_VIEWS]:
         check = found[number]
         row: Any = layout.row()
-        row.template_icon(thumbnails.of_view(number), scale=2.0)
+        row.template_icon(check_inputs.views.pictures.icon(str(number)), scale=2.0)
         column = row.column(align=True)
         icon: Any = "ERROR" if check.problem else "CHECKMARK"
         column.label(text=told_of(check), icon=icon)
@@ -386,9 +381,9 @@ def draw_axes(layout: bpy.types.UILayout, context: bpy.types.Context, thing: bpy
     for axis in range(count):
         column.prop(thing.dist, "axes", index=axis, text=f"Axis {axis + 1}", slider=True)  # type: ignore[attr-defined]
     layout.operator("dist.reset_shape", icon="LOOP_BACK")
-    if text := live.doing():
+    if text := live.meshes.doing():
         layout.label(text=text, icon="TIME")
-    if text := why or live.problem:
+    if text := why or live.meshes.problem:
         draw_text(layout, context, text, "ERROR")
 
 
@@ -416,7 +411,7 @@ def draw_button(layout: bpy.types.UILayout, operator: str, icon: Any) -> None:
 
 def draw_progress(layout: bpy.types.UILayout, task: str) -> None:
     """Draw how the jobs of a task stand: the one that runs, and how many wait."""
-    run = running.queue.current
+    run = running.jobs.queue.current
     if run and run.task == task:
         progress = run.progress
         doing = "Cancelling" if run.cancelling else "Paused" if progress.paused else progress.message
@@ -432,17 +427,18 @@ def draw_progress(layout: bpy.types.UILayout, task: str) -> None:
         if task in (RECONSTRUCT, TRAIN):
             row.operator("dist.finish", icon="CHECKMARK")
         row.operator("dist.cancel", icon="X")
-        if curve := loss_curve.icon():
+        if curve := running.jobs.curve.icon(running.LOSSES):
             layout.template_icon(icon_value=curve, scale=6.0)
-    waiting = sum(run.task == task for run in running.queue.runs[1:])
+    waiting = sum(run.task == task for run in running.jobs.queue.runs[1:])
     if waiting:
         layout.label(text=f"In line: {waiting}", icon="TIME")
 
 
 def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, task: str) -> None:
     """Draw what came of the last job, if it was of this task."""
-    if running.outcome and running.outcome_task == task:
-        draw_text(layout, context, running.outcome, "ERROR" if running.failed else "INFO")
+    outcome = running.jobs.outcome
+    if outcome.text and outcome.task == task:
+        draw_text(layout, context, outcome.text, "ERROR" if outcome.failed else "INFO")
 
 
 CLASSES = (

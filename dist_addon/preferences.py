@@ -12,9 +12,10 @@ from .jobs import installed
 from .labels import draw_text
 
 
-def _forget_test(_self: Any, _context: Any) -> None:
-    """What came of a test was said of another Python."""
-    worker_python.say("")
+def seek_other(_self: Any, _context: Any) -> None:
+    """What came of a test was said of another Python, and another one is needed next."""
+    worker_python.setup.say("")
+    worker_python.setup.seek(python())
 
 
 class DIST_AddonPreferences(bpy.types.AddonPreferences):
@@ -29,7 +30,7 @@ class DIST_AddonPreferences(bpy.types.AddonPreferences):
             "itself, or the one that Install PyTorch made"
         ),
         subtype="FILE_PATH",
-        update=_forget_test,
+        update=seek_other,
     )
     device: EnumProperty(
         name="Device",
@@ -59,15 +60,16 @@ class DIST_AddonPreferences(bpy.types.AddonPreferences):
         if whole and self.python:
             layout.label(text="Empty the field Python to use the PyTorch that is installed", icon="INFO")
         # A report would appear in another window, behind this one.
-        if worker_python.job:
-            state = worker_python.progress
+        setup = worker_python.setup
+        if setup.job:
+            state = setup.progress
             layout.label(text=state.message)
             layout.progress(text=state.detail and f"{state.step} of {state.steps} MB", factor=state.factor)
             layout.operator("dist.cancel_install", icon="CANCEL")
-        elif worker_python.testing:
+        elif setup.testing:
             layout.label(text="Loading PyTorch", icon="SORTTIME")
-        elif worker_python.outcome:
-            draw_text(layout, context, worker_python.outcome, "ERROR" if worker_python.failed else "CHECKMARK")
+        elif setup.outcome:
+            draw_text(layout, context, setup.outcome, "ERROR" if setup.failed else "CHECKMARK")
 
 
 def _get() -> bpy.types.AddonPreferences | None:

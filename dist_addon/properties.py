@@ -44,7 +44,7 @@ def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str, str | i
             prior.name,
             prior.name.replace("_", " ").title(),
             prior.metadata.get("description", ""),
-            thumbnails.of_file(prior.picture) or PRIOR_ICON,
+            thumbnails.priors.of_file(prior.picture) or PRIOR_ICON,
         )
         for prior in api.priors()
     ]
@@ -163,7 +163,7 @@ def _get_axes(self: Any) -> list[float]:
 
 def _set_axes(self: Any, values: Sequence[float]) -> None:
     axes.move(self.id_data, values)
-    live.follow(self.id_data)
+    live.meshes.follow(self.id_data)
 
 
 class DIST_ObjectProperties(bpy.types.PropertyGroup):

@@ -20,7 +20,8 @@ from . import (
     thumbnails,
     worker_python,
 )
-from .operators import running
+from .operators import check_inputs, running
+from .window import Timer
 
 CLASSES = (
     *preferences.CLASSES,
@@ -31,19 +32,39 @@ CLASSES = (
 )
 
 
+# What is known in the window and in no file: as new again when the add-on is disabled.
+STATES = (
+    running.jobs,
+    check_inputs.views,
+    live.meshes,
+    outlines.overlay,
+    thumbnails.priors,
+    worker_python.setup,
+)
+
+
+def seek() -> None:
+    """Find the worker's Python before it is needed."""
+    worker_python.setup.seek(preferences.python())
+
+
+# Not while Blender starts.
+_seek_later = Timer(seek)
+
+
 def _handlers() -> list[tuple[Any, Callable[..., None]]]:
     """What Blender is to call, and when."""
     when = bpy.app.handlers
     return [
-        (when.load_post, running.forget),
-        (when.undo_post, running.tidy),
-        (when.redo_post, running.tidy),
-        (when.save_pre, running.keep_out),
-        (when.load_post, outlines.forget),
+        (when.load_post, running.jobs.forget),
+        (when.undo_post, running.jobs.tidy),
+        (when.redo_post, running.jobs.tidy),
+        (when.save_pre, running.jobs.keep_out),
+        (when.load_post, outlines.overlay.forget),
         (when.load_post, job_items.refresh_later),
-        (when.load_post, live.end_for_another_file),
-        (when.undo_post, live.check),
-        (when.redo_post, live.check),
+        (when.load_post, live.meshes.end_for_another_file),
+        (when.undo_post, live.meshes.check),
+        (when.redo_post, live.meshes.check),
     ]
 
 
@@ -57,18 +78,17 @@ def register() -> None:
         handlers.append(function)
     cli.register()
     job_items.refresh_later()
+    _seek_later.start(1.0)
 
 
 def unregister() -> None:
     """Undo `register`, and end every running worker."""
-    running.stop()
-    worker_python.stop()
-    outlines.show(False)
-    thumbnails.clear()
+    _seek_later.stop()
     for handlers, function in _handlers():
         if function in handlers:
             handlers.remove(function)
-    live.end(wait=True)
+    for each in STATES:
+        each.close()
     jobs.leave_all()
     cli.unregister()
     job_items.detach()

@@ -6,7 +6,6 @@ import contextlib
 import queue
 import threading
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -18,28 +17,21 @@ from .jobs import (
     Progress,
     WorkerPython,
     check_python,
-    end_spare,
     find_python,
     installed,
+    python_finder,
+    spare,
     start_install,
 )
-from .window import in_background, redraw_preferences
+from .window import Timer, in_background, redraw_preferences
 
 # Seconds between two looks at a test or an installation.
 INTERVAL = 0.2
 
-# What runs, and what came of it last, for the preferences.
-job: Job | None = None
-progress = Progress()
-testing = False
-outcome = ""
-failed = False
-# For which choice of the user's one was sought before it was needed.
-_sought: str | None = None
 # What was found, by the user's choice and the environment of the add-on's own.
-_found: dict[tuple[str, str], WorkerPython] = {}
-
-_answers: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
+Found = dict[tuple[str, str], WorkerPython]
+# What came of a test, and whether it is bad.
+Answers = queue.SimpleQueue[tuple[str, bool]]
 
 
 def folder() -> Path:
@@ -47,28 +39,112 @@ def folder() -> Path:
     return storage.user_folder("python") or Path(bpy.utils.user_resource("DATAFILES", path="dist_python"))
 
 
-def find(chosen: str) -> WorkerPython:
-    """Return the Python that runs the worker, `chosen` by the user or found; `JobError` where there is none."""
-    return _find(chosen, installed(folder()))
+class Setup:
+    """What is known of the Python that runs the worker, and what runs to find, to try or to install it.
+
+    Attributes
+    ----------
+    job : Job or None
+        An installation that runs, and its `progress`.
+    progress : Progress
+    testing : bool
+        Whether a test runs.
+    outcome : str
+        What came of the last one, for the preferences.
+    failed : bool
+        Whether that is bad.
+    timer : Timer
+        Calls `tick`.
+    """
+
+    def __init__(self) -> None:
+        self.timer = Timer(self.tick)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.job: Job | None = None
+        self.progress = Progress()
+        self.testing = False
+        self.outcome = ""
+        self.failed = False
+        # Threads that go on write into these as they were when they began.
+        self._found: Found = {}
+        self._answers: Answers = queue.SimpleQueue()
+
+    def close(self) -> None:
+        """Forget what runs and what is known, and be as new."""
+        self.timer.stop()
+        python_finder.forget()
+        self._forget()
+
+    def find(self, chosen: str) -> WorkerPython:
+        """Return the Python that runs the worker, `chosen` by the user or found; `JobError` where there is none."""
+        return _find(self._found, chosen, installed(folder()))
+
+    def known(self, chosen: str) -> WorkerPython | None:
+        """What `find` last returned, without the time that it takes; None before, and while one is installed."""
+        return None if self.job else self._found.get((chosen, installed(folder())))
+
+    def seek(self, chosen: str) -> None:
+        """Do `find` beside the window before its answer is needed: a Python takes a moment to start."""
+        if not in_background():
+            arguments = self._found, chosen, installed(folder())
+            threading.Thread(target=_seek, args=arguments, name="DIST seek", daemon=True).start()
+
+    def say(self, text: str, failure: bool = False) -> None:
+        """Show in the preferences what came of a test or an installation."""
+        self.outcome, self.failed = text, failure
+
+    def begin_test(self, chosen: str) -> None:
+        """Do `test` beside the window; what comes of it is shown in the preferences."""
+        self.testing = True
+        self.say("")
+        arguments = self._answers, chosen, installed(folder())
+        threading.Thread(target=_answer, args=arguments, name="DIST test", daemon=True).start()
+        self.timer.start(INTERVAL)
+
+    def begin_install(self, plan: Plan) -> Job:
+        """Make the add-on's own environment beside the window.
+
+        Raises
+        ------
+        JobError
+            It could not be started.
+        """
+        # On Windows, nobody could replace the files that it has open.
+        spare.end()
+        self.job, self.progress = start_install(folder(), plan.request()), Progress()
+        self.say("")
+        self.timer.start(INTERVAL)
+        return self.job
+
+    def cancel(self) -> None:
+        """Cancel the installation; what it made is taken away."""
+        if self.job:
+            self.job.cancel()
+
+    def tick(self) -> float | None:
+        """See how far things are; the timer calls this until it returns None."""
+        if self.job:
+            for event in self.job.poll():
+                self.progress.take(event)
+            if self.job.finished:
+                ended, self.job = self.job, None
+                if ended.state == "done":
+                    self.say(f"PyTorch is installed in {ended.folder}. Press Test to see its versions and devices.")
+                elif ended.state == "cancelled":
+                    self.say("The installation was cancelled; nothing is left of it.")
+                else:
+                    self.say(ended.error, failure=True)
+        while not self._answers.empty():
+            self.testing = False
+            self.say(*self._answers.get())
+        redraw_preferences()
+        return INTERVAL if self.job or self.testing else None
 
 
-def known(chosen: str) -> WorkerPython | None:
-    """What `find` last returned, without the time that it takes; None where it has not, or while one is installed."""
-    return None if job else _found.get((chosen, installed(folder())))
-
-
-def seek(chosen: str) -> None:
-    """Do `find` beside the window before its answer is needed: a Python takes a moment to start."""
-    global _sought
-    if chosen != _sought and not in_background():
-        _sought = chosen
-        threading.Thread(target=_seek, args=(chosen, installed(folder())), name="DIST seek", daemon=True).start()
-
-
-def say(text: str, failure: bool = False) -> None:
-    """Show in the preferences what came of a test or an installation."""
-    global outcome, failed
-    outcome, failed = text, failure
+# A machine has one.
+setup = Setup()
 
 
 def test(chosen: str) -> str:
@@ -82,83 +158,16 @@ def test(chosen: str) -> str:
     return _test(chosen, installed(folder()))
 
 
-def begin_test(chosen: str) -> None:
-    """Do `test` beside the window; what comes of it is shown in the preferences."""
-    global testing
-    testing = True
-    say("")
-    threading.Thread(target=_answer, args=(chosen, installed(folder())), name="DIST test", daemon=True).start()
-    _watch()
-
-
-def begin_install(plan: Plan) -> Job:
-    """Make the add-on's own environment beside the window.
-
-    Raises
-    ------
-    JobError
-        It could not be started.
-    """
-    global job, progress
-    # On Windows, nobody could replace the files that it has open.
-    end_spare()
-    job, progress = start_install(folder(), plan.request()), Progress()
-    say("")
-    _watch()
-    return job
-
-
-def cancel() -> None:
-    """Cancel the installation; what it made is taken away."""
-    if job:
-        job.cancel()
-
-
-def stop() -> None:
-    """Forget what runs: the add-on is being disabled."""
-    global job, testing
-    job, testing = None, False
-    if bpy.app.timers.is_registered(tick):
-        bpy.app.timers.unregister(tick)
-
-
-def tick() -> float | None:
-    """See how far things are; the timer calls this until it returns None."""
-    global job, testing
-    if job:
-        for event in job.poll():
-            progress.take(event)
-        if job.finished:
-            ended, job = job, None
-            if ended.state == "done":
-                say(f"PyTorch is installed in {ended.folder}. Press Test to see its versions and devices.")
-            elif ended.state == "cancelled":
-                say("The installation was cancelled; nothing is left of it.")
-            else:
-                say(ended.error, failure=True)
-    while not _answers.empty():
-        testing = False
-        say(*_answers.get())
-    redraw_preferences()
-    return INTERVAL if job or testing else None
-
-
-def _watch() -> None:
-    if not bpy.app.timers.is_registered(tick):
-        bpy.app.timers.register(tick, first_interval=INTERVAL, persistent=True)
-
-
-def _seek(chosen: str, own: str) -> None:
+def _seek(found: Found, chosen: str, own: str) -> None:
     # Who needs it is told.
     with contextlib.suppress(JobError):
-        _find(chosen, own)
+        _find(found, chosen, own)
 
 
-def _find(chosen: str, own: str) -> WorkerPython:
-    _found.pop((chosen, own), None)
-    found = find_python(chosen, own)
-    _found[chosen, own] = found
-    return found
+def _find(found: Found, chosen: str, own: str) -> WorkerPython:
+    found.pop((chosen, own), None)
+    found[chosen, own] = find_python(chosen, own)
+    return found[chosen, own]
 
 
 def _test(chosen: str, own: str) -> str:
@@ -166,8 +175,8 @@ def _test(chosen: str, own: str) -> str:
     return f"{found.path}\n{found}"
 
 
-def _answer(*arguments: Any) -> None:
+def _answer(answers: Answers, chosen: str, own: str) -> None:
     try:
-        _answers.put((_test(*arguments), False))
+        answers.put((_test(chosen, own), False))
     except JobError as error:
-        _answers.put((str(error), True))
+        answers.put((str(error), True))

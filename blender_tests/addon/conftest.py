@@ -112,8 +112,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, worker: Path, prior: Path, tmp_pat
     monkeypatch.setattr(common, "start", start)
     monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
     yield folder
-    running.stop()
-    running.say("")
+    running.jobs.close()
     jobs.leave_all()
 
 

@@ -17,14 +17,13 @@ from dist_addon import (
     api,
     cli,
     labels,
-    loss_curve,
     panels,
     properties,
     registration,
     thumbnails,
 )
 from dist_addon.api import checks, common
-from dist_addon.operators import running
+from dist_addon.operators import check_inputs, running
 
 
 def test_everything_is_registered():
@@ -92,8 +91,8 @@ def test_the_views_are_shown_small(scene, rig, monkeypatch):
     rig.objects["Cam1"].data.background_images[0].image = make_picture("Opaque", alpha=1.0)
     rig.objects["Cam2"].data.background_images.clear()
     assert bpy.ops.dist.check_inputs() == {"FINISHED"}
-    pictures = thumbnails._views
-    assert list(pictures) == ["0", "1"]
+    pictures = check_inputs.views.pictures
+    assert len(pictures) == 2
     width, height = pictures["0"].image_size
     assert (width, height) == (66, 50)
     shown = np.empty(width * height * 4, np.float32)
@@ -106,7 +105,7 @@ def test_the_views_are_shown_small(scene, rig, monkeypatch):
     pictures["1"].image_pixels_float.foreach_get(opaque)
     np.testing.assert_allclose(opaque, 1)
     # Without a window a picture has no number.
-    monkeypatch.setattr(thumbnails, "of_view", lambda number: 7 + number)
+    monkeypatch.setattr(thumbnails.Pictures, "icon", lambda _self, name: 7 + int(name))
     assert [entry[1] for entry in draw() if entry[0] == "icon"] == [8, 9, 7]
 
 
@@ -122,21 +121,22 @@ def test_each_built_in_prior_has_a_small_picture(scene, monkeypatch):
     for prior in api.priors():
         assert 500 < prior.picture.stat().st_size < 20_000
     # Without a window a picture has no number.
-    monkeypatch.setattr(thumbnails, "of_file", lambda path: {"car": 7, "chair": 9}.get(path.stem, 0))
+    monkeypatch.setattr(thumbnails.Pictures, "of_file", lambda _self, path: {"car": 7, "chair": 9}.get(path.stem, 0))
     icons = {name: icon for name, _, _, icon, _ in properties._list_priors(None, None)}
     assert (icons["car"], icons["chair"], icons["table"]) == (7, 9, "SHAPEKEY_DATA")
 
 
 def test_a_picture_that_was_made_anew_is_loaded_anew(tmp_path):
     path = tmp_path / "own.png"
-    thumbnails.clear()
-    assert thumbnails.of_file(path) == 0 and not thumbnails._files
+    pictures = thumbnails.Pictures()
+    assert pictures.of_file(path) == 0 and len(pictures) == 0
     for stamp in (1, 1, 2):
         path.touch()
         os.utime(path, (stamp, stamp))
-        thumbnails.of_file(path)
-    assert len(thumbnails._files) == 2
-    thumbnails.clear()
+        pictures.of_file(path)
+    assert len(pictures) == 2
+    pictures.close()
+    assert len(pictures) == 0
 
 
 def test_nothing_can_start_without_inputs(scene):
@@ -171,8 +171,8 @@ def start_beside(scene, stand_in, mode):
     with common.in_line():
         job = api.start_reconstruction(scene.dist.cameras, scene.dist.bounds, prior=scene.dist.prior)
     assert job.state == "queued"
-    running.watch(job, scene)
-    assert bpy.app.timers.is_registered(running.tick)
+    running.jobs.watch(job, scene)
+    assert running.jobs.timer.is_set
     return job
 
 
@@ -181,9 +181,9 @@ def test_a_job_beside_the_window_is_imported(scene, rig, stand_in):
     # Another one could be put in line.
     assert bpy.ops.dist.reconstruct.poll() and bpy.ops.dist.cancel.poll()
     assert ("operator", "dist.cancel") in draw()
-    wait_until(lambda: running.tick() is None, 20)
-    assert "DIST Shape" in scene.objects and not running.failed
-    assert running.outcome == (
+    wait_until(lambda: running.jobs.tick() is None, 20)
+    assert "DIST Shape" in scene.objects and not running.jobs.outcome.failed
+    assert running.jobs.outcome.text == (
         "Added “DIST Shape”. Its outlines overlap the pictures' by 85% (IoU). "
         "Far less than the others: Cam1. Check the mask and the camera there.\nA view is of little use."
     )
@@ -192,62 +192,63 @@ def test_a_job_beside_the_window_is_imported(scene, rig, stand_in):
 
 def test_a_job_beside_the_window_is_cancelled(scene, rig, stand_in, monkeypatch):
     job = start_beside(scene, stand_in, "wait")
-    wait_until(lambda: running.tick() and running.queue.current.progress.step == 3, 20)
+    wait_until(lambda: running.jobs.tick() and running.jobs.queue.current.progress.step == 3, 20)
     # Without a window a picture has no number.
-    monkeypatch.setattr(loss_curve, "icon", lambda: 7)
+    monkeypatch.setattr(thumbnails.Pictures, "icon", lambda _self, name: 7 * (name == running.LOSSES))
     drawn = draw()
     assert ("progress", "3/3, loss 0.3333, 0 s left", 1.0) in drawn and ("icon", 7) in drawn
     assert ("label", "Fitting the shape") in drawn and ("label", "Loading") not in drawn
     assert bpy.ops.dist.cancel() == {"FINISHED"}
     assert ("label", "Cancelling") in draw() and not bpy.ops.dist.cancel.poll()
     wait_until(lambda: not is_alive(job.pid), 3)
-    wait_until(lambda: running.tick() is None, 3)
-    assert running.outcome == "The reconstruction was cancelled." and not running.failed
+    wait_until(lambda: running.jobs.tick() is None, 3)
+    assert running.jobs.outcome.text == "The reconstruction was cancelled." and not running.jobs.outcome.failed
 
 
 def test_the_loss_curve_falls(scene):
-    loss_curve.draw([(1, 1.0)])
-    assert loss_curve._pictures is None
-    loss_curve.draw([(step, 10.0 ** (-step / 50)) for step in range(101)])
-    picture = loss_curve._pictures["losses"]
+    jobs = running.RunningJobs()
+    jobs.draw_losses([(1, 1.0)])
+    assert len(jobs.curve) == 0
+    jobs.draw_losses([(step, 10.0 ** (-step / 50)) for step in range(101)])
+    picture = jobs.curve[running.LOSSES]
     width, height = picture.image_size
     pixels = np.empty(width * height * 4, np.float32)
     picture.image_pixels_float.foreach_get(pixels)
     # Where the curve is: the brightest red of each column, counted from below.
     rows = pixels.reshape(height, width, 4)[..., 0].argmax(axis=0)[40:]
     assert (np.diff(rows) <= 0).all() and rows[0] > 0.8 * height and rows[-1] < 0.2 * height
-    loss_curve.clear()
-    assert loss_curve.icon() == 0
+    jobs.draw_losses([])
+    assert len(jobs.curve) == 0 and jobs.curve.icon(running.LOSSES) == 0
 
 
 def test_a_failure_beside_the_window_is_shown(scene, rig, stand_in):
     start_beside(scene, stand_in, "traceback")
-    wait_until(lambda: running.tick() is None, 20)
-    assert running.failed and "KeyError: 'the cause'" in running.outcome
+    wait_until(lambda: running.jobs.tick() is None, 20)
+    assert running.jobs.outcome.failed and "KeyError: 'the cause'" in running.jobs.outcome.text
     assert any("KeyError" in str(entry) for entry in draw())
 
 
 def test_a_closed_scene_gets_no_import(scene, rig, stand_in):
     start_beside(scene, stand_in, "result")
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    wait_until(lambda: running.tick() is None, 20)
+    wait_until(lambda: running.jobs.tick() is None, 20)
     assert len(bpy.data.objects) == 0
-    assert str(stand_in) in running.outcome
+    assert str(stand_in) in running.jobs.outcome.text
     assert bpy.ops.dist.import_result(folder=str(stand_in)) == {"FINISHED"}
     assert "DIST Shape" in bpy.context.scene.objects
 
 
 def test_another_file_shows_no_old_outcome(scene, rig):
-    running.say("Added “DIST Shape”.")
+    running.jobs.say("Added “DIST Shape”.")
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    assert running.outcome == ""
+    assert running.jobs.outcome.text == ""
 
 
 def test_a_file_saved_meanwhile_gets_its_import(scene, rig, stand_in, tmp_path):
     start_beside(scene, stand_in, "result")
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "elsewhere.blend"))
-    wait_until(lambda: running.tick() is None, 20)
-    assert "DIST Shape" in scene.objects, running.outcome
+    wait_until(lambda: running.jobs.tick() is None, 20)
+    assert "DIST Shape" in scene.objects, running.jobs.outcome.text
 
 
 def test_undoing_an_import_keeps_the_last_job(scene, rig, stand_in, monkeypatch):
@@ -256,7 +257,7 @@ def test_undoing_an_import_keeps_the_last_job(scene, rig, stand_in, monkeypatch)
     bpy.context.preferences.edit.use_global_undo = True
     bpy.ops.ed.undo_push(message="Before")
     assert bpy.ops.dist.reconstruct("EXEC_DEFAULT", True) == {"FINISHED"}
-    wait_until(lambda: running.tick() is None, 20)
+    wait_until(lambda: running.jobs.tick() is None, 20)
     assert "DIST Shape" in bpy.data.objects
     bpy.ops.ed.undo()
     assert "DIST Shape" not in bpy.data.objects
@@ -276,12 +277,12 @@ def test_an_import_can_be_undone(scene, rig, stand_in):
     bpy.context.preferences.edit.use_global_undo = True
     bpy.ops.ed.undo_push(message="Before")
     start_beside(scene, stand_in, "result")
-    wait_until(lambda: running.tick() is None, 20)
-    assert "DIST Shape" in bpy.data.objects and "Added “DIST Shape”" in running.outcome
+    wait_until(lambda: running.jobs.tick() is None, 20)
+    assert "DIST Shape" in bpy.data.objects and "Added “DIST Shape”" in running.jobs.outcome.text
     bpy.ops.ed.undo()
     assert "DIST Shape" not in bpy.data.objects and "Cam0" in bpy.data.objects
     # The panel tells of no object that is gone.
-    assert running.outcome == ""
+    assert running.jobs.outcome.text == ""
 
 
 def test_paths_may_begin_at_the_blend_file(scene, tmp_path):
@@ -305,7 +306,7 @@ def test_an_import_without_a_result_is_refused(scene, tmp_path):
         bpy.ops.dist.import_result(folder=str(tmp_path))
 
 
-# The command line, and registration.
+# The command line.
 
 
 def test_the_command_line(scene, rig, stand_in, tmp_path, capfd):
@@ -334,11 +335,3 @@ def test_the_command_line_tells_what_is_wrong(scene, rig, stand_in, capfd):
     scene.dist.cameras = None
     assert cli.main(["reconstruct"]) == 1
     assert "with --cameras" in capfd.readouterr().err
-
-
-def test_it_can_be_registered_again():
-    registration.unregister()
-    assert not hasattr(bpy.types.Scene, "dist") and not hasattr(bpy.types.Object, "dist")
-    assert not hasattr(bpy.types, "DIST_PT_reconstruct")
-    registration.register()
-    assert hasattr(bpy.types, "DIST_PT_reconstruct")

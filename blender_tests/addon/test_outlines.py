@@ -16,7 +16,7 @@ def test_the_contour_of_a_sphere_is_the_circle_where_tangents_from_the_eye_touch
     bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=5, radius=1.0)
     mesh = bpy.context.object.data
     eye = np.array([0.0, -2.5, 0.0])
-    ends = outlines.contour(*outlines._parts(mesh), eye)
+    ends = outlines.contour(*outlines.overlay.parts(mesh), eye)
     # A tangent from distance d touches the unit sphere at 1 / d along the way to the eye.
     assert len(ends) > 100
     assert np.abs(ends[:, 1] + 1 / 2.5).max() < 0.06
@@ -57,10 +57,10 @@ def test_a_box_shows_six_edges_and_no_open_edge() -> None:
 def test_a_remeshed_result_is_read_again() -> None:
     bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=2)
     mesh = bpy.context.object.data
-    first = outlines._parts(mesh)
-    assert outlines._parts(mesh) is first
+    first = outlines.overlay.parts(mesh)
+    assert outlines.overlay.parts(mesh) is first
     mesh["dist_code"] = [1.0, 2.0]
-    assert outlines._parts(mesh) is not first
+    assert outlines.overlay.parts(mesh) is not first
 
 
 PLAIN = {"WINDOW": ("NONE", 0, 0, 1000, 600)}
@@ -109,20 +109,20 @@ def test_shapes_are_see_through_until_the_outlines_are_hidden(scene, rig, capfd)
     with bpy.context.temp_override(area=area, space_data=space):
         for _ in range(2):
             assert bpy.ops.dist.look_through() == {"FINISHED"}
-        assert space.shading.show_xray and space.camera.name == "Cam1" and outlines.shown()
+        assert space.shading.show_xray and space.camera.name == "Cam1" and outlines.overlay.shown
         # The scene renders through what it did.
         assert scene.camera == chosen and space.use_local_camera
         scene.camera = other = rig.objects["Cam2"]
         assert bpy.ops.dist.show_outlines() == {"FINISHED"}
-        assert not outlines.shown() and not space.shading.show_xray and not space.use_local_camera
+        assert not outlines.overlay.shown and not space.shading.show_xray and not space.use_local_camera
         assert space.region_3d.view_perspective == "PERSP" and scene.camera == other
         # Whoever leaves the camera has a view of their own.
         assert bpy.ops.dist.look_through() == {"FINISHED"}
         space.region_3d.view_perspective = "ORTHO"
         assert bpy.ops.dist.show_outlines() == {"FINISHED"}
-        assert space.region_3d.view_perspective == "ORTHO" and outlines.before == {}
+        assert space.region_3d.view_perspective == "ORTHO" and outlines.overlay.before == {}
         capfd.readouterr()
         assert bpy.ops.dist.show_outlines() == {"FINISHED"}
     assert "nothing to outline yet" in capfd.readouterr().out
-    outlines.show(False)
+    outlines.overlay.show(False)
     assert abs(space.shading.xray_alpha - 0.75) < 1e-6

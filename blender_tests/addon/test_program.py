@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from blender_tests.support.stage import is_alive, wait_until
-from dist_addon.jobs import Job, Program, end_spare, leave_all
+from dist_addon.jobs import Job, Program, leave_all
+from dist_addon.jobs import spare as spare_worker
 
 # A worker that does nothing, but says which process did it, and whether it waited for the job.
 SPARE = """
@@ -30,7 +31,7 @@ print(json.dumps({"v": 1, "event": "done"}), flush=True)
 def spare(tmp_path, python, worker) -> Iterator[Program]:
     (worker / "__main__.py").write_text(SPARE)
     yield Program(python, worker)
-    end_spare()
+    spare_worker.end()
 
 
 def processes(program: Program) -> list[int]:
@@ -63,33 +64,33 @@ def who(folder: Path, program: Program) -> list:
 
 
 def test_a_spare_worker_does_the_next_job(tmp_path, spare):
-    spare.start_spare()
+    spare_worker.start(spare)
     first = waiting(spare)
-    spare.start_spare()
+    spare_worker.start(spare)
     assert waiting(spare) == first
     assert who(tmp_path / "ö 1", spare) == [first, True]
     assert who(tmp_path / "2", spare)[1] is False
 
 
 def test_a_spare_worker_is_only_for_its_own_program(tmp_path, spare):
-    spare.start_spare()
+    spare_worker.start(spare)
     first = waiting(spare)
     other = replace(spare, gently=True)
     assert who(tmp_path / "1", other)[1] is False
     assert not is_alive(first)
-    spare.start_spare()
+    spare_worker.start(spare)
     first = waiting(spare)
-    other.start_spare()
+    spare_worker.start(other)
     assert not is_alive(first)
     assert who(tmp_path / "2", other)[1] is True
 
 
 def test_a_spare_worker_that_ended_is_not_waited_for(tmp_path, spare):
-    spare.start_spare()
+    spare_worker.start(spare)
     first = waiting(spare)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: not is_alive(first), 3)
     assert who(tmp_path / "1", spare)[1] is False
-    spare.start_spare()
+    spare_worker.start(spare)
     leave_all()
     assert not processes(spare)

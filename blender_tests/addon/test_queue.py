@@ -15,7 +15,7 @@ from blender_tests.support.damaged_jobs import DAMAGED, ODD
 from blender_tests.support.stage import is_alive, wait_until
 from dist_addon import api, job_items, jobs, prior_files
 from dist_addon.api import common
-from dist_addon.jobs import Job, Program, Queue, Run, program, read_record
+from dist_addon.jobs import Job, Program, Queue, Run, read_record
 from dist_addon.operators import job_list as operators_job_list
 from dist_addon.operators import running
 
@@ -87,8 +87,7 @@ def window(monkeypatch, worker, prior, tmp_path):
     for module in (running, common):
         monkeypatch.setattr(module, "in_background", lambda: False)
     yield folder
-    running.stop()
-    running.say("")
+    running.jobs.close()
     jobs.leave_all()
 
 
@@ -102,7 +101,7 @@ def choose(number: int) -> job_items.DIST_JobItem:
 
 
 def run_all() -> None:
-    wait_until(lambda: running.tick() is None, 30)
+    wait_until(lambda: running.jobs.tick() is None, 30)
 
 
 def test_two_presses_two_shapes(scene, rig, window):
@@ -114,7 +113,7 @@ def test_two_presses_two_shapes(scene, rig, window):
     run_all()
     assert listed() == [("cone, reconstruction", "done")] * 2
     assert "DIST Shape" in scene.objects and "DIST Shape.001" in scene.objects
-    assert "“DIST Shape” stands there, too: hide one of them" in running.outcome
+    assert "“DIST Shape” stands there, too: hide one of them" in running.jobs.outcome.text
 
 
 def test_a_shape_in_another_place_is_no_shape_in_the_way(scene, rig, window):
@@ -122,18 +121,18 @@ def test_a_shape_in_another_place_is_no_shape_in_the_way(scene, rig, window):
         bpy.ops.dist.reconstruct()
         run_all()
         scene.objects["DIST Shape"].location.x += move
-        assert "stands there, too" not in running.outcome
+        assert "stands there, too" not in running.jobs.outcome.text
     assert "DIST Shape.001" in scene.objects
 
 
 def test_the_next_job_is_done_by_a_worker_that_waited(scene, rig, window):
     bpy.ops.dist.reconstruct()
-    first = running.queue.current.job
+    first = running.jobs.queue.current.job
     run_all()
-    assert program._spare is not None
-    waiting = program._spare.process.pid
+    waiting = jobs.spare.pid
+    assert waiting is not None
     bpy.ops.dist.reconstruct()
-    second = running.queue.current.job
+    second = running.jobs.queue.current.job
     run_all()
     assert second.pid == waiting != first.pid and second.state == "done"
 
@@ -141,11 +140,11 @@ def test_the_next_job_is_done_by_a_worker_that_waited(scene, rig, window):
 def test_a_job_in_line_outlives_its_file(scene, rig, window):
     for _ in range(2):
         bpy.ops.dist.reconstruct()
-    running.tick()
+    running.jobs.tick()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     run_all()
     assert [state for _, state in listed()] == ["done", "done"] and len(bpy.data.objects) == 0
-    assert "its scene is closed" in running.outcome
+    assert "its scene is closed" in running.jobs.outcome.text
     assert bpy.ops.dist.import_result(folder=choose(1).folder) == {"FINISHED"}
     assert "DIST Shape" in bpy.context.scene.objects
 
@@ -170,7 +169,7 @@ def test_the_list_resumes_runs_again_and_removes(scene, rig, window):
     for busy in (bpy.ops.dist.resume_job, bpy.ops.dist.rerun_job, bpy.ops.dist.remove_job):
         with pytest.raises(RuntimeError, match="waits or runs: cancel it first"):
             busy()
-    wait_until(lambda: running.tick() and (folder / "ready.txt").exists(), 20)
+    wait_until(lambda: running.jobs.tick() and (folder / "ready.txt").exists(), 20)
     assert choose(0).state == "running"
     bpy.ops.dist.cancel(folder=str(folder))
     run_all()
@@ -266,7 +265,7 @@ def watched(scene, rig, window):
     bpy.ops.dist.reconstruct("EXEC_DEFAULT", True)
     folder = Path(choose(0).folder)
     (folder / "mode.txt").write_text("preview")
-    wait_until(lambda: running.tick() and bool(previews()), 20)
+    wait_until(lambda: running.jobs.tick() and bool(previews()), 20)
     return folder
 
 
@@ -280,7 +279,7 @@ def test_the_mesh_grows_in_the_viewport(scene, watched):
     assert len(shown.data.polygons) == 4 and tuple(shown.matrix_world.translation) == (0, 0, 5)
     assert shown.hide_select and shown.hide_render
     (watched / "seen0.txt").touch()
-    wait_until(lambda: running.tick() and previews()[0].data.vertices[3].co.z == 2, 20)
+    wait_until(lambda: running.jobs.tick() and previews()[0].data.vertices[3].co.z == 2, 20)
     assert previews() == [shown] and len(bpy.data.meshes) == 1 and len(shown.data.vertices) == 4
     (watched / "seen1.txt").touch()
     assert bpy.ops.dist.finish() == {"FINISHED"} and not bpy.ops.dist.finish.poll()
@@ -290,14 +289,14 @@ def test_the_mesh_grows_in_the_viewport(scene, watched):
 
 def test_previews_wait_for_a_window_that_draws_slowly(scene, watched, monkeypatch):
     # Blender was busy for a minute, with more than the first preview.
-    monkeypatch.setattr(running, "due", time.monotonic() - 60)
+    monkeypatch.setattr(running.jobs, "due", time.monotonic() - 60)
     (watched / "seen0.txt").touch()
-    wait_until(lambda: running.tick() and running.queue.current.progress.preview == 1, 20)
-    running.tick()
-    assert previews()[0].data.vertices[3].co.z == 1 and running.late == pytest.approx(2, abs=0.5)
-    monkeypatch.setattr(running, "previewed", time.monotonic() - 30)
-    running.tick()
-    assert previews()[0].data.vertices[3].co.z == 2 and running.late < 0.5
+    wait_until(lambda: running.jobs.tick() and running.jobs.queue.current.progress.preview == 1, 20)
+    running.jobs.tick()
+    assert previews()[0].data.vertices[3].co.z == 1 and running.jobs.late == pytest.approx(2, abs=0.5)
+    monkeypatch.setattr(running.jobs, "previewed", time.monotonic() - 30)
+    running.jobs.tick()
+    assert previews()[0].data.vertices[3].co.z == 2 and running.jobs.late < 0.5
 
 
 def test_a_preview_goes_with_a_cancelled_job(scene, watched):
@@ -311,7 +310,7 @@ def test_a_preview_survives_an_undo(scene, watched):
     bpy.ops.ed.undo()
     assert previews() == []
     (watched / "seen0.txt").touch()
-    wait_until(lambda: running.tick() and len(previews()) == 1, 20)
+    wait_until(lambda: running.jobs.tick() and len(previews()) == 1, 20)
     # A later undo may bring one back whose job has ended.
     bpy.ops.ed.undo_push(message="Again with it")
     (watched / "seen1.txt").touch()
@@ -320,7 +319,7 @@ def test_a_preview_survives_an_undo(scene, watched):
     assert "DIST Shape" in bpy.data.objects and previews() == []
     bpy.ops.ed.undo()
     assert "DIST Shape" not in bpy.data.objects
-    assert bpy.app.timers.is_registered(running.tick) and running.tick() is None
+    assert running.jobs.timer.is_set and running.jobs.tick() is None
     assert previews() == []
 
 
@@ -329,19 +328,19 @@ def test_a_preview_is_not_saved(scene, watched, tmp_path):
     with bpy.data.libraries.load(str(tmp_path / "file.blend")) as (found, _):
         assert "Cam0" in found.objects and "DIST Preview" not in found.objects
     (watched / "seen0.txt").touch()
-    wait_until(lambda: running.tick() and len(previews()) == 1, 20)
+    wait_until(lambda: running.jobs.tick() and len(previews()) == 1, 20)
 
 
 def test_a_job_beside_the_window_comes_after_it(scene, watched):
-    assert os.getpriority(os.PRIO_PROCESS, running.queue.current.job.pid) >= 10
+    assert os.getpriority(os.PRIO_PROCESS, running.jobs.queue.current.job.pid) >= 10
 
 
 def test_a_job_pauses_and_goes_on(scene, watched):
     assert bpy.ops.dist.pause() == {"FINISHED"}
-    wait_until(lambda: running.tick() and running.queue.current.progress.paused, 5)
+    wait_until(lambda: running.jobs.tick() and running.jobs.queue.current.progress.paused, 5)
     assert choose(0).state == "paused" and read_record(watched).state == "paused"
     bpy.ops.dist.pause()
-    wait_until(lambda: running.tick() and not running.queue.current.progress.paused, 5)
+    wait_until(lambda: running.jobs.tick() and not running.jobs.queue.current.progress.paused, 5)
     assert choose(0).state == "running"
     for name in ("seen0.txt", "seen1.txt"):
         (watched / name).touch()

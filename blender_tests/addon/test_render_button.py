@@ -66,7 +66,7 @@ def test_the_render_button_tells_what_is_wrong(scene, camera, stand_in):
     with pytest.raises(RuntimeError, match=r"no shape 2.*0 to 1"):
         bpy.ops.dist.render_shape()
     assert not any(stand_in.iterdir())
-    assert (running.failed, running.outcome_task) == (True, "render")
+    assert (running.jobs.outcome.failed, running.jobs.outcome.task) == (True, "render")
     assert sum("no shape 2" in str(entry) for entry in draw()) == 1
     make_job_folder(stand_in, "memory")
     scene.dist.render_code = 0
@@ -77,25 +77,25 @@ def test_the_render_button_tells_what_is_wrong(scene, camera, stand_in):
 def test_a_rendering_beside_the_window(scene, camera, stand_in, monkeypatch):
     monkeypatch.setattr(running, "in_background", lambda: False)
     assert bpy.ops.dist.render_shape() == {"FINISHED"}
-    wait_until(lambda: running.tick() is None, 20)
-    assert not running.failed and "Made the images DIST Depth" in running.outcome
+    wait_until(lambda: running.jobs.tick() is None, 20)
+    assert not running.jobs.outcome.failed and "Made the images DIST Depth" in running.jobs.outcome.text
     assert "DIST Normal" in bpy.data.images and len(scene.objects) == 1
 
 
 def test_a_script_beside_the_window_can_wait(scene, camera, stand_in, monkeypatch):
     monkeypatch.setattr(running, "in_background", lambda: False)
     assert bpy.ops.dist.render_shape(wait=True) == {"FINISHED"}
-    assert not running.queue.runs and "DIST Normal" in bpy.data.images
+    assert not running.jobs.queue.runs and "DIST Normal" in bpy.data.images
 
 
 def test_a_rendering_beside_the_window_is_cancelled(scene, camera, stand_in, monkeypatch):
     monkeypatch.setattr(running, "in_background", lambda: False)
     make_job_folder(stand_in, "wait")
     bpy.ops.dist.render_shape()
-    wait_until(lambda: running.tick() and (stand_in / "ready.txt").exists(), 20)
+    wait_until(lambda: running.jobs.tick() and (stand_in / "ready.txt").exists(), 20)
     bpy.ops.dist.cancel()
-    wait_until(lambda: running.tick() is None, 5)
-    assert (running.outcome, running.failed) == ("The rendering was cancelled.", False)
+    wait_until(lambda: running.jobs.tick() is None, 5)
+    assert (running.jobs.outcome.text, running.jobs.outcome.failed) == ("The rendering was cancelled.", False)
     assert not bpy.data.images
 
 

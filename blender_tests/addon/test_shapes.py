@@ -226,7 +226,7 @@ def test_the_button_blends_at_even_steps(shapes, monkeypatch):
         with pytest.raises(RuntimeError, match="enough"):
             bpy.ops.dist.blend_shapes()
         assert asked.pop() == (shapes[1], shapes[0], factors)
-    running.say("")
+    running.jobs.say("")
 
 
 # The main axes.
@@ -237,8 +237,7 @@ def window(monkeypatch):
     """Have the sliders behave as in a window; timers don't fire in background mode, so the tests call `tick`."""
     monkeypatch.setattr(live, "in_background", lambda: False)
     yield
-    live.end(wait=True)
-    live.problem = ""
+    live.meshes.close()
 
 
 def test_a_slider_moves_the_code_along_its_axis(shapes, window, monkeypatch):
@@ -274,8 +273,8 @@ def test_only_shapes_of_a_known_prior_have_sliders(scene, shapes, rig, prior):
 
 def settle(seconds: float = 30) -> None:
     def tick():
-        live.tick()
-        return not live.changed
+        live.meshes.tick()
+        return not live.meshes.changed
 
     wait_until(tick, seconds)
 
@@ -295,20 +294,20 @@ def test_a_mesh_follows_its_sliders(shapes, scene, window, monkeypatch):
     began = time.monotonic()
     for value in np.linspace(-2, 2, 9):
         thing.dist.axes[0] = value
-        live.tick()
+        live.meshes.tick()
     # The worker starts, beside Blender.
-    assert time.monotonic() - began < 5 and live.doing().startswith("Starting")
-    pid = live.worker.job.pid
-    wait_until(lambda: live.tick() and live.worker.ready, 30)
+    assert time.monotonic() - began < 5 and live.meshes.doing().startswith("Starting")
+    pid = live.meshes.worker.job.pid
+    wait_until(lambda: live.meshes.tick() and live.meshes.worker.ready, 30)
     monkeypatch.setattr(live, "REST", 60)
     for value in (0.5, 0.25, 0.0):
         thing.dist.axes[0] = value
-        wait_until(lambda: live.tick() and scene_result.is_current(thing, 0), 10)
-        assert thing.data["dist_resolution"] == 64 and live.changed
+        wait_until(lambda: live.meshes.tick() and scene_result.is_current(thing, 0), 10)
+        assert thing.data["dist_resolution"] == 64 and live.meshes.changed
     monkeypatch.setattr(live, "REST", 0.3)
     settle()
     assert thing.data["dist_resolution"] == 128 and list(thing.data["dist_code"]) == list(thing["dist_code"])
-    assert abs(thing.dist.axes[0]) < 1e-6 and not any((live.worker.job.folder / "shapes").iterdir())
+    assert abs(thing.dist.axes[0]) < 1e-6 and not any((live.meshes.worker.job.folder / "shapes").iterdir())
     assert (thing.name, tuple(thing.location), thing.data.materials[0].name) == ("Mine", (1, 2, 3), "Wood")
     assert thing.modifiers.keys() == ["Thick"] and all(polygon.use_smooth for polygon in thing.data.polygons)
     assert len(twin.data.vertices) == count and twin.data.materials[0].name == "Wood"
@@ -328,27 +327,27 @@ def test_a_mesh_follows_its_sliders(shapes, scene, window, monkeypatch):
     assert thing.data == reset and reset.color_attributes
     # Also while another one is on its way, which comes too late.
     thing.dist.axes[0] = 0.25
-    wait_until(lambda: live.tick() and live.worker and live.worker.order, 10)
+    wait_until(lambda: live.meshes.tick() and live.meshes.worker and live.meshes.worker.order, 10)
     assert bpy.ops.dist.reset_shape() == {"FINISHED"}
-    wait_until(lambda: live.tick() and not live.worker.order and not live.changed, 10)
+    wait_until(lambda: live.meshes.tick() and not live.meshes.worker.order and not live.meshes.changed, 10)
     assert thing.data == reset and reset.color_attributes
 
     # A code without a surface is told, and the mesh stays.
     far = np.array(thing["dist_code"]) * 0 + 50.0
     scene_result.set_code(other, far)
-    live.follow(other)
+    live.meshes.follow(other)
     settle()
-    assert "no surface" in live.problem and len(other.data.vertices) > 0
+    assert "no surface" in live.meshes.problem and len(other.data.vertices) > 0
     bpy.context.view_layer.objects.active = other
     assert any("no surface" in str(entry) for entry in draw())
-    assert bpy.ops.dist.reset_shape() == {"FINISHED"} and live.problem == ""
+    assert bpy.ops.dist.reset_shape() == {"FINISHED"} and live.meshes.problem == ""
     settle()
 
     # The worker ends by itself, and its folder goes.
-    folder = live.worker.job.folder
+    folder = live.meshes.worker.job.folder
     assert is_alive(pid)
-    wait_until(lambda: live.tick() is None, 10)
-    assert live.worker is None and not is_alive(pid) and not folder.exists()
+    wait_until(lambda: live.meshes.tick() is None, 10)
+    assert live.meshes.worker is None and not is_alive(pid) and not folder.exists()
 
 
 def test_undo_leaves_mesh_and_sliders_consistent(shapes, scene, window):
@@ -363,12 +362,12 @@ def test_undo_leaves_mesh_and_sliders_consistent(shapes, scene, window):
     bpy.ops.ed.undo_push(message="Slider")
     settle()
     assert scene_result.is_current(thing, 32)
-    pid = live.worker.job.pid
+    pid = live.meshes.worker.job.pid
     for undo, value in ((bpy.ops.ed.undo, None), (bpy.ops.ed.redo, 2.0)):
         undo()
         thing = bpy.data.objects["Mine"]
         # The first mesh is back at once, with its colours.
-        assert bool(live.changed) == (value == 2.0) and thing.data.color_attributes
+        assert bool(live.meshes.changed) == (value == 2.0) and thing.data.color_attributes
         settle()
         assert scene_result.is_current(thing, 32)
         assert (list(thing["dist_code"]) == first) == (value is None)
@@ -376,8 +375,8 @@ def test_undo_leaves_mesh_and_sliders_consistent(shapes, scene, window):
     # Another file ends the worker.
     thing.dist.axes[1] = 1.0
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    assert not live.changed
-    wait_until(lambda: live.tick() is None, 5)
+    assert not live.meshes.changed
+    wait_until(lambda: live.meshes.tick() is None, 5)
     assert not is_alive(pid)
 
 
@@ -386,8 +385,8 @@ def test_a_mesh_that_is_edited_is_left_alone(shapes, scene, window):
     bpy.context.view_layer.objects.active = thing
     thing.shape_key_add(name="Basis")
     thing.dist.axes[0] = 1.0
-    live.tick()
-    assert "shape keys" in live.problem and live.worker is None and not live.changed
+    live.meshes.tick()
+    assert "shape keys" in live.meshes.problem and live.meshes.worker is None and not live.meshes.changed
     assert any("shape keys" in str(entry) for entry in draw())
     with pytest.raises(RequestError, match="shape keys"):
         api.reshape(thing, "mean")
@@ -398,11 +397,11 @@ def test_a_worker_that_fails_is_told_of(shapes, scene, window, worker, monkeypat
     monkeypatch.setattr(live.common, "start", lambda request, folder, _, **more: start(request, folder, worker, **more))
     thing = shapes[0]
     thing.dist.axes[0] = 1.0
-    wait_until(lambda: live.tick() and live.worker is not None, 5)
-    folder = live.worker.job.folder
-    os.kill(live.worker.job.pid, 9)
-    wait_until(lambda: live.tick() is None, 10)
-    assert "killed" in live.problem and (folder / "log.txt").exists()
+    wait_until(lambda: live.meshes.tick() and live.meshes.worker is not None, 5)
+    folder = live.meshes.worker.job.folder
+    os.kill(live.meshes.worker.job.pid, 9)
+    wait_until(lambda: live.meshes.tick() is None, 10)
+    assert "killed" in live.meshes.problem and (folder / "log.txt").exists()
 
 
 # Scripts and the command line.
@@ -458,7 +457,7 @@ def test_what_was_applied_to_a_shape_stays(shapes, scene, edited):
 def test_a_slider_in_background_mode_waits(shapes, scene):
     thing = shapes[0]
     thing.dist.axes[1] = 1.5
-    assert scene_result.is_current(thing, 32) and thing.dist.axes[1] == 1.5 and live.worker is None
+    assert scene_result.is_current(thing, 32) and thing.dist.axes[1] == 1.5 and live.meshes.worker is None
 
 
 def test_the_command_line_samples(scene, tmp_path, capfd, monkeypatch):

@@ -47,8 +47,7 @@ def stand_in(monkeypatch, worker, prior, tmp_path):
     monkeypatch.setattr(common, "start", start)
     monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
     yield folder
-    running.stop()
-    running.say("")
+    running.jobs.close()
     jobs.leave_all()
 
 
@@ -301,9 +300,11 @@ def test_a_training_beside_the_window(stand_in, shapes, scene, own_priors, monke
         add_cube(collection, str(number))
     scene.dist.training.collection, scene.dist.training.name = collection, "mugs"
     assert bpy.ops.dist.train_prior() == {"FINISHED"}
-    wait_until(lambda: running.tick() is None, 20)
-    assert running.outcome_task == "train" and not running.failed
-    assert running.outcome == "“mugs” is among the shape priors now, made from 2 shapes.\n“flat” was left out."
+    wait_until(lambda: running.jobs.tick() is None, 20)
+    assert running.jobs.outcome.task == "train" and not running.jobs.outcome.failed
+    assert (
+        running.jobs.outcome.text == "“mugs” is among the shape priors now, made from 2 shapes.\n“flat” was left out."
+    )
     image = bpy.data.images["DIST Training"]
     assert tuple(image.size) == (512, 128 + scene_training.HEIGHT) and area.spaces.active.image == image
     assert (stand_in / "training.png").is_file()
@@ -319,11 +320,15 @@ def test_a_cancelled_training_is_gone_on_with(stand_in, shapes, scene, own_prior
     make_job_folder(stand_in, "wait")
     bpy.ops.dist.train_prior()
     assert not bpy.ops.dist.train_prior.poll()
-    wait_until(lambda: running.tick() and (stand_in / "ready.txt").exists(), 20)
+    wait_until(lambda: running.jobs.tick() and (stand_in / "ready.txt").exists(), 20)
     (stand_in / "checkpoint.safetensors").write_bytes(b"so far")
     bpy.ops.dist.cancel()
-    wait_until(lambda: running.tick() is None, 5)
-    assert "goes on where it stopped" in running.outcome and not running.failed and len(api.priors()) == 1
+    wait_until(lambda: running.jobs.tick() is None, 5)
+    assert (
+        "goes on where it stopped" in running.jobs.outcome.text
+        and not running.jobs.outcome.failed
+        and len(api.priors()) == 1
+    )
     # Another job in between is not taken for it.
     scene.dist.last_job = "/elsewhere"
     starts = []
@@ -331,7 +336,7 @@ def test_a_cancelled_training_is_gone_on_with(stand_in, shapes, scene, own_prior
     monkeypatch.setattr(common, "start", lambda *a, **o: starts.append(a[1]) or real(*a, **o))
     make_job_folder(stand_in, "result")
     bpy.ops.dist.train_prior()
-    wait_until(lambda: running.tick() is None, 20)
+    wait_until(lambda: running.jobs.tick() is None, 20)
     assert starts == [str(stand_in)] and (stand_in / "checkpoint.safetensors").read_bytes() == b"so far"
     # What is done is not gone on with.
     scene.dist.training.name = "cups"
@@ -343,8 +348,8 @@ def test_a_prior_needs_no_scene(stand_in, shapes, scene, own_priors, monkeypatch
     monkeypatch.setattr(running, "in_background", lambda: False)
     bpy.ops.dist.train_prior()
     bpy.ops.wm.read_homefile(use_factory_startup=True)
-    wait_until(lambda: running.tick() is None, 20)
-    assert "“mugs” is among the shape priors" in running.outcome and "mugs" in [p.name for p in api.priors()]
+    wait_until(lambda: running.jobs.tick() is None, 20)
+    assert "“mugs” is among the shape priors" in running.jobs.outcome.text and "mugs" in [p.name for p in api.priors()]
 
 
 def test_a_training_is_no_shape(stand_in, shapes, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -13,7 +14,8 @@ from blender_tests.support.stage import wait_until
 from dist_addon import (
     cli,
     jobs,
-    panels,
+    preferences,
+    registration,
     worker_python,
 )
 from dist_addon.jobs import installer, python_finder
@@ -30,8 +32,7 @@ def own_python(tmp_path, monkeypatch):
     system.use_online_access = True
     yield folder
     jobs.leave_all()
-    worker_python.stop()
-    worker_python.say("")
+    worker_python.setup.close()
     system.use_online_access = before
 
 
@@ -57,22 +58,47 @@ def test_the_worker_test_runs_beside_the_window(own_python, monkeypatch):
     monkeypatch.setattr(worker_operators, "in_background", lambda: False)
     began = time.monotonic()
     assert bpy.ops.dist.test_worker() == {"FINISHED"}
-    assert time.monotonic() - began < 0.5 and worker_python.tick() is not None
+    assert time.monotonic() - began < 0.5 and worker_python.setup.tick() is not None
     assert any("Loading PyTorch" in str(entry) for entry in draw_preferences()) and not bpy.ops.dist.test_worker.poll()
-    wait_until(lambda: worker_python.tick() is None, 120)
-    assert "devices: CPU" in worker_python.outcome and not worker_python.failed
+    wait_until(lambda: worker_python.setup.tick() is None, 120)
+    assert "devices: CPU" in worker_python.setup.outcome and not worker_python.setup.failed
     assert bpy.ops.dist.test_worker.poll()
 
 
 def test_the_workers_python_is_sought_before_it_is_needed(scene, own_python, monkeypatch, python):
     monkeypatch.setattr(worker_python, "in_background", lambda: False)
-    monkeypatch.setattr(worker_python, "_sought", None)
-    monkeypatch.setattr(python_finder, "_found", {})
+    python_finder.forget()
     monkeypatch.setenv("DIST_PYTHON", python)
+    chosen = preferences.python()
+    assert worker_python.setup.known(chosen) is None
     began = time.monotonic()
-    panels.DIST_PT_inputs.draw(SimpleNamespace(layout=Layout()), bpy.context)
+    # A timer calls it some time after the add-on was enabled.
+    registration.seek()
     assert time.monotonic() - began < 0.1
-    wait_until(lambda: python in python_finder._found, 20)
+    wait_until(lambda: worker_python.setup.known(chosen), 20)
+    assert worker_python.setup.known(chosen).path == python
+    # Another choice is sought when it is made, beside the window, too.
+    found = []
+    monkeypatch.setattr(worker_python.setup, "seek", found.append)
+    monkeypatch.setattr(preferences, "python", lambda: "/other/python")
+    preferences.seek_other(None, bpy.context)
+    assert found == ["/other/python"]
+
+
+def test_what_comes_of_a_test_too_late_is_not_told(own_python, monkeypatch):
+    setup, may_end = worker_python.Setup(), threading.Event()
+    monkeypatch.setattr(worker_python, "_test", lambda *_: may_end.wait(20) and "Python 3")
+    for closes in (False, True):
+        may_end.clear()
+        setup.begin_test("")
+        (thread,) = (t for t in threading.enumerate() if t.name == "DIST test")
+        if closes:
+            setup.close()
+        may_end.set()
+        thread.join(20)
+        assert setup.tick() is None
+        assert (setup.testing, setup.outcome) == (False, "" if closes else "Python 3")
+    assert not setup.timer.is_set or setup.timer.stop() is None
 
 
 def test_nothing_is_fetched_without_leave(own_python, monkeypatch, capfd):
@@ -102,15 +128,15 @@ def test_an_installation_beside_the_window(own_python, monkeypatch, tmp_path):
     monkeypatch.setattr(installer, "INSTALLER", stand_in)
     monkeypatch.setattr(worker_operators, "in_background", lambda: False)
     assert bpy.ops.dist.install_worker(device="cpu") == {"FINISHED"}
-    wait_until(lambda: worker_python.tick() and worker_python.progress.step == 50, 20)
-    wait_until(lambda: worker_python.tick() and "torch" in worker_python.progress.message, 20)
+    wait_until(lambda: worker_python.setup.tick() and worker_python.setup.progress.step == 50, 20)
+    wait_until(lambda: worker_python.setup.tick() and "torch" in worker_python.setup.progress.message, 20)
     drawn = draw_preferences()
     assert ("label", "Fetching torch (175.3 MB)") in drawn and ("progress", "50 of 175 MB", 50 / 175) in drawn
     assert ("operator", "dist.cancel_install") in drawn and ("operator", "wm.path_open") in drawn
     assert not bpy.ops.dist.install_worker.poll() and not bpy.ops.dist.test_worker.poll()
     assert bpy.ops.dist.cancel_install() == {"FINISHED"}
-    wait_until(lambda: worker_python.tick() is None, 5)
-    assert "cancelled" in worker_python.outcome and not bpy.ops.dist.cancel_install.poll()
+    wait_until(lambda: worker_python.setup.tick() is None, 5)
+    assert "cancelled" in worker_python.setup.outcome and not bpy.ops.dist.cancel_install.poll()
 
 
 def test_an_installation_says_first_what_it_fetches(own_python):

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import bpy
 
 from .. import preferences, storage, worker_python
-from ..jobs import Job, JobError, Program, Progress, WorkerPython, check_usable, lock, new_folder
+from ..jobs import Job, JobError, Program, Progress, WorkerPython, check_usable, lock, new_folder, spare
 from ..jobs.environment import clean_environment
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import Prior
@@ -69,7 +69,7 @@ def launch(
     folder: str | os.PathLike[str] | None, worker_folder: Path, resumes: bool, write: Callable[[Path], None]
 ) -> Job:
     """Start a worker in a folder, once `write` has put a request there; else as `start`."""
-    program = _program(worker_python.find(preferences.python()), worker_folder)
+    program = _program(worker_python.setup.find(preferences.python()), worker_folder)
     target = new_job_folder() if folder is None else Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -96,9 +96,9 @@ def launch(
 
 def prepare() -> None:
     """Beside a window, have a worker load PyTorch for the job that is likely to come next."""
-    python = None if in_background() else worker_python.known(preferences.python())
+    python = None if in_background() else worker_python.setup.known(preferences.python())
     if python is not None:
-        _program(python, WORKER_FOLDER).start_spare()
+        spare.start(_program(python, WORKER_FOLDER))
 
 
 def _program(python: WorkerPython, worker_folder: Path) -> Program:

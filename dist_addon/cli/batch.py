@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     except (RequestError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return MISUSED
-    worker_python.find(preferences.python())
+    worker_python.setup.find(preferences.python())
     index, count = options.shard
     report = []
     for line in lines[index - 1 :: count]:

@@ -29,19 +29,19 @@ def _install(options: argparse.Namespace) -> int:
         raise JobError("Nothing may be fetched: start Blender with --online-mode, or allow it in its preferences.")
     plan = make_plan(options.device)
     print(*describe(plan.device), sep="\n", file=sys.stderr)
-    job = worker_python.begin_install(plan)
+    job = worker_python.setup.begin_install(plan)
 
     def show(event: dict[str, Any]) -> None:
-        state = worker_python.progress
+        state = worker_python.setup.progress
         before = state.message
         state.take(event)
         if state.message != before:
             print(state.message, file=sys.stderr, flush=True)
 
     job.wait(show)
-    worker_python.tick()
+    worker_python.setup.tick()
     if job.state != "done":
-        raise JobError(job.error or worker_python.outcome)
+        raise JobError(job.error or worker_python.setup.outcome)
     print(installed(job.folder))
     return DONE
 

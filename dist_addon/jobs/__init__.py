@@ -3,7 +3,7 @@
 from .folders import Record, check_usable, list_records, new_folder, read_record, remove
 from .installer import Plan, installed, make_plan, start_install
 from .job import Job, JobError, any_running, leave_all
-from .program import Program, end_spare
+from .program import Program, spare
 from .progress import Progress
 from .python_finder import WorkerPython, check_python, find_python
 from .queue import Queue, Run
@@ -21,7 +21,6 @@ __all__ = [
     "any_running",
     "check_python",
     "check_usable",
-    "end_spare",
     "find_python",
     "installed",
     "leave_all",
@@ -30,5 +29,6 @@ __all__ = [
     "new_folder",
     "read_record",
     "remove",
+    "spare",
     "start_install",
 ]

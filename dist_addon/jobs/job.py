@@ -19,7 +19,7 @@ from typing import Any
 
 from ..worker.dist_engine import protocol
 from .lock import lock
-from .program import Program, end_spare
+from .program import Program, spare
 
 # Seconds that a worker gets to obey "cancel", and then to obey termination, before it is killed.
 CANCEL_GRACE = 2.2
@@ -299,7 +299,7 @@ def any_running() -> bool:
 
 def leave_all() -> None:
     """Interrupt every running job of this process and wait until the workers are gone, the spare one, too."""
-    end_spare()
+    spare.end()
     jobs = list(_running)
     for job in jobs:
         job.left = job._ender is None

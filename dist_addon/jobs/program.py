@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from ..worker.dist_engine.protocol import SPARE_SECONDS, open_regular
 from .environment import NO_WINDOW, clean_environment
@@ -53,7 +53,7 @@ class Program:
             The interpreter could not be started, or the log not be written.
         """
         with open_regular(folder / "log.txt", "ab") as log:
-            if (process := _hand_out(self)) is not None:
+            if (process := spare.take(self)) is not None:
                 try:
                     stdin: Any = process.stdin
                     stdin.write(json.dumps(str(folder)).encode() + b"\n")
@@ -62,15 +62,6 @@ class Program:
                 except OSError:
                     _end(process)
             return self._run([str(folder)], folder, log)
-
-    def start_spare(self) -> None:
-        """Have one load PyTorch and wait, unless it does already; it ends with this process, or after a while."""
-        global _spare
-        if _spare is None or not _spare.fits(self):
-            end_spare()
-            # Who starts a job is told.
-            with contextlib.suppress(OSError, ValueError):
-                _spare = _Spare(self, self._run([], None, subprocess.DEVNULL), time.monotonic())
 
     def _run(self, arguments: list[str], folder: Path | None, log: int | IO[bytes]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -92,38 +83,51 @@ class Program:
         return process
 
 
-class _Spare(NamedTuple):
-    """A worker that waits, of which program, and since when (`time.monotonic`)."""
+class SpareWorker:
+    """The worker that waits for a job of its program, where there is one; it ends with this process, or in a while."""
 
-    program: Program
-    process: subprocess.Popen[bytes]
-    since: float
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._program: Program | None = None
+        self._since = 0.0
 
-    def fits(self, program: Program) -> bool:
+    @property
+    def pid(self) -> int | None:
+        """Process number of the worker; None where none waits."""
+        return self._process.pid if self._process else None
+
+    def start(self, program: Program) -> None:
+        """Have a worker of a program load PyTorch and wait, unless one does already."""
+        if self._fits(program):
+            return
+        self.end()
+        # Who starts a job is told.
+        with contextlib.suppress(OSError, ValueError):
+            self._process = program._run([], None, subprocess.DEVNULL)
+            self._program, self._since = program, time.monotonic()
+
+    def take(self, program: Program) -> subprocess.Popen[bytes] | None:
+        """Hand the worker out, where it is of a program; there is none any more, either way."""
+        if not self._fits(program):
+            self.end()
+        process, self._process = self._process, None
+        return process
+
+    def end(self) -> None:
+        """End the worker, if there is one."""
+        process, self._process = self._process, None
+        if process is not None:
+            _end(process)
+
+    def _fits(self, program: Program) -> bool:
         """Whether a job of a program can be handed to it."""
-        fresh = time.monotonic() - self.since < FRESH
-        return self.program == program and self.process.poll() is None and fresh
+        if self._process is None or self._program != program:
+            return False
+        return self._process.poll() is None and time.monotonic() - self._since < FRESH
 
 
-_spare: _Spare | None = None
-
-
-def end_spare() -> None:
-    """End the worker that waits, if there is one."""
-    global _spare
-    if _spare is not None:
-        _end(_spare.process)
-        _spare = None
-
-
-def _hand_out(program: Program) -> subprocess.Popen[bytes] | None:
-    """The spare worker, where it is of a program; there is none any more."""
-    global _spare
-    if _spare is None or not _spare.fits(program):
-        end_spare()
-        return None
-    process, _spare = _spare.process, None
-    return process
+# One a process, as long as the process: whoever starts a job may take it.
+spare = SpareWorker()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

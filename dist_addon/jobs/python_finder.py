@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -40,8 +41,6 @@ if sys.argv[2] == "import" and "torch" in answer["packages"] and "torch" not in 
         answer["devices"].append("Metal")
 print(json.dumps(answer))
 """
-
-_found: dict[str, WorkerPython] = {}
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,20 @@ def check_python(path: str, thorough: bool = False) -> WorkerPython:
     JobError
         It is no Python, too old, or lacks a package; the message names it and the remedy.
     """
-    if path in _found and not thorough:
-        return _found[path]
+    return _ask(path, thorough=True) if thorough else _look(path)
+
+
+def forget() -> None:
+    """Ask each Python anew from now on: its packages may be others than they were."""
+    _look.cache_clear()
+
+
+@functools.cache
+def _look(path: str) -> WorkerPython:
+    return _ask(path, thorough=False)
+
+
+def _ask(path: str, thorough: bool) -> WorkerPython:
     command = [path, "-I", "-c", PROBE, json.dumps(PACKAGES), "import" if thorough else "look"]
     try:
         answer = subprocess.run(
@@ -126,8 +137,7 @@ def check_python(path: str, thorough: bool = False) -> WorkerPython:
     if broken:
         name, reason = next(iter(broken.items()))
         raise JobError(f"“{path}” has {name}, but it does not load: {reason}. Install {name} there again.")
-    _found[path] = WorkerPython(path, _dotted(version), packages, [str(each) for each in data.get("devices", [])])
-    return _found[path]
+    return WorkerPython(path, _dotted(version), packages, [str(each) for each in data.get("devices", [])])
 
 
 def find_python(chosen: str = "", own: str = "") -> WorkerPython:

@@ -41,8 +41,8 @@ class DIST_OT_make_bounds(ReadingOperator, bpy.types.Operator):
         # Ready to be turned.
         select(context, [made.object])
         # What was wrong with the bounds may be told still.
-        if running.failed and running.outcome_task == RECONSTRUCT:
-            running.say("")
+        if running.jobs.outcome.failed and running.jobs.outcome.task == RECONSTRUCT:
+            running.jobs.say("")
         if made.problem:
             self.report({"WARNING"}, f"The bounds are only where the cameras look: {made.problem}")
         return {"FINISHED"}

@@ -24,9 +24,9 @@ class DIST_OT_cancel(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
-        if not running.queue.runs:
+        if not running.jobs.queue.runs:
             cls.poll_message_set("Nothing is running")
-        elif all(run.cancelling for run in running.queue.runs):
+        elif all(run.cancelling for run in running.jobs.queue.runs):
             cls.poll_message_set("The background process is being stopped")
         else:
             return True
@@ -34,7 +34,7 @@ class DIST_OT_cancel(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Cancel; the panel tells when the worker is gone."""
-        run = running.queue.find(self.folder)
+        run = running.jobs.queue.find(self.folder)
         if run is None:
             self.report({"ERROR"}, f"The job in {self.folder} neither waits nor runs in this Blender.")
             return {"CANCELLED"}
@@ -44,7 +44,7 @@ class DIST_OT_cancel(bpy.types.Operator):
 
 def _is_running(cls: Any) -> bool:
     """Whether a job runs that no one is stopping; where not, an operator's button says so."""
-    run = running.queue.current
+    run = running.jobs.queue.current
     if run is not None and run.job.state == "running" and not run.cancelling:
         return True
     cls.poll_message_set("Nothing is running")
@@ -64,7 +64,7 @@ class DIST_OT_pause(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Tell the worker."""
-        run = running.queue.current
+        run = running.jobs.queue.current
         run.pause(not run.progress.paused)
         return {"FINISHED"}
 
@@ -80,7 +80,7 @@ class DIST_OT_finish(bpy.types.Operator):
         """Say why the button is grey."""
         if not _is_running(cls):
             return False
-        run = running.queue.current
+        run = running.jobs.queue.current
         if run.task not in (RECONSTRUCT, TRAIN):
             cls.poll_message_set("Only a reconstruction or a training can be taken early")
         elif run.finishing:
@@ -91,7 +91,7 @@ class DIST_OT_finish(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Tell the worker."""
-        running.queue.current.finish()
+        running.jobs.queue.current.finish()
         return {"FINISHED"}
 
 

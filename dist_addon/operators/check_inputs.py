@@ -6,14 +6,50 @@ from typing import Any
 
 import bpy
 
-from .. import api, properties, thumbnails
+from .. import api, properties
 from ..steps import Steps
+from ..thumbnails import Pictures
 from ..worker.dist_engine.protocol import RequestError
 from .reading import ReadingOperator
 
-# What was found when `_choices` was chosen.
-_checked: list[api.ViewCheck] = []
-_choices = ""
+
+class CheckedViews:
+    """What was found when one last looked at a scene's views.
+
+    Attributes
+    ----------
+    pictures : Pictures
+        By the view's number.
+    """
+
+    def __init__(self) -> None:
+        self.pictures = Pictures()
+        self.forget()
+
+    def forget(self) -> None:
+        """It is not known any more."""
+        self._found: list[api.ViewCheck] = []
+        self._choices = ""
+
+    def close(self) -> None:
+        """Be as new."""
+        self.forget()
+        self.pictures.close()
+
+    def keep(self, found: list[api.ViewCheck], scene: bpy.types.Scene) -> None:
+        """Keep what was found of the views that a scene has chosen."""
+        self._found, self._choices = found, _now_chosen(scene)
+        self.pictures.close()
+        for number, check in enumerate(found):
+            if check.thumbnail is not None:
+                self.pictures.draw(str(number), check.thumbnail)
+
+    def found(self, scene: bpy.types.Scene) -> list[api.ViewCheck]:
+        """What was found of the views that a scene has chosen; nothing where it has chosen others since."""
+        return self._found if self._found and self._choices == _now_chosen(scene) else []
+
+
+views = CheckedViews()
 
 
 class DIST_OT_check_inputs(ReadingOperator, bpy.types.Operator):
@@ -32,25 +68,17 @@ class DIST_OT_check_inputs(ReadingOperator, bpy.types.Operator):
 
     def reading(self, context: bpy.types.Context) -> Steps[list[api.ViewCheck]]:
         """Look at the views."""
-        _checked.clear()
+        views.forget()
         inputs = properties.inputs(context.scene)
         inputs.pop("bounds")
         return api.checking_views(**inputs)
 
     def done(self: Any, context: bpy.types.Context, found: list[api.ViewCheck]) -> set[Any]:
         """Keep what was found for the panel."""
-        global _choices
-        _checked[:] = found
-        thumbnails.show_views([check.thumbnail for check in _checked])
-        _choices = _now_chosen(context.scene)
-        wrong = sum(bool(check.problem) for check in _checked)
-        self.report({"WARNING"} if wrong else {"INFO"}, f"{len(_checked)} views, {wrong or 'none'} with a problem")
+        views.keep(found, context.scene)
+        wrong = sum(bool(check.problem) for check in found)
+        self.report({"WARNING"} if wrong else {"INFO"}, f"{len(found)} views, {wrong or 'none'} with a problem")
         return {"FINISHED"}
-
-
-def checked(scene: bpy.types.Scene) -> list[api.ViewCheck]:
-    """Return what was found of the views that a scene has chosen; nothing where it has chosen others since."""
-    return _checked if _checked and _choices == _now_chosen(scene) else []
 
 
 def _now_chosen(scene: bpy.types.Scene) -> str:

@@ -61,7 +61,7 @@ class DIST_OT_import_prior(running.JobOperator, bpy.types.Operator):
             except RequestError as error:
                 return self.fail(error)
             properties.of(context.scene).prior = kept.name
-            running.say(f"“{kept.name}” is among the shape priors now.", IMPORT)
+            running.jobs.say(f"“{kept.name}” is among the shape priors now.", IMPORT)
             return {"FINISHED"}
 
         def begin() -> Job:

@@ -32,11 +32,11 @@ class DIST_OT_show_outlines(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Turn them on or off; off, viewports are as they were before one looked through the cameras."""
-        outlines.show(not outlines.shown())
-        if not outlines.shown():
+        outlines.overlay.show(not outlines.overlay.shown)
+        if not outlines.overlay.shown:
             for area in viewports():
                 space: Any = area.spaces.active
-                was = outlines.before.pop(space.as_pointer(), {})
+                was = outlines.overlay.before.pop(space.as_pointer(), {})
                 # Who has left the camera since has a view of their own.
                 left = space.region_3d.view_perspective != "CAMERA"
                 for path, value in was.items():
@@ -81,7 +81,7 @@ class DIST_OT_look_through(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         now = {path: _value(*_part(space, path)) for path in SETTINGS + VIEW}
-        outlines.before.setdefault(space.as_pointer(), now)
+        outlines.overlay.before.setdefault(space.as_pointer(), now)
         view: Any = space.region_3d
         camera = outlines.camera_of(space, scene)
         # The first press looks through the camera that is the viewport's already, if it is one of them.
@@ -95,7 +95,7 @@ class DIST_OT_look_through(bpy.types.Operator):
         camera.data.show_background_images = True
         if space.shading.type == "SOLID":
             space.shading.show_xray, space.shading.xray_alpha = True, 0.25
-        outlines.show(True)
+        outlines.overlay.show(True)
         redraw()
         self.report({"INFO"}, f"Looking through “{camera.name}”")
         return {"FINISHED"}

@@ -96,7 +96,7 @@ class DIST_OT_reset_shape(bpy.types.Operator):
         """Put the code back; the mesh follows."""
         active = context.view_layer.objects.active
         scene_result.reset_code(active)
-        live.follow(active)
+        live.meshes.follow(active)
         return {"FINISHED"}
 
 

@@ -24,7 +24,7 @@ class DIST_OT_train_prior(running.JobOperator, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
         chosen = properties.of(context.scene).training
-        if any(run.task == TRAIN for run in running.queue.runs):
+        if any(run.task == TRAIN for run in running.jobs.queue.runs):
             cls.poll_message_set("A training runs or waits: wait for it or cancel it")
         elif chosen.source == "COLLECTION" and chosen.collection is None:
             cls.poll_message_set("Choose a collection of meshes first")

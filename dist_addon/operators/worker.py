@@ -23,7 +23,7 @@ class DIST_OT_test_worker(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether no test and no installation runs."""
-        if worker_python.testing or worker_python.job:
+        if worker_python.setup.testing or worker_python.setup.job:
             cls.poll_message_set("A test or an installation is running: wait for it")
             return False
         return True
@@ -31,15 +31,15 @@ class DIST_OT_test_worker(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Tell the versions and devices, or what is wrong: in the preferences, once they are known."""
         if not in_background():
-            worker_python.begin_test(preferences.python())
+            worker_python.setup.begin_test(preferences.python())
             return {"FINISHED"}
         try:
             told = worker_python.test(preferences.python())
         except JobError as error:
-            worker_python.say(str(error), failure=True)
+            worker_python.setup.say(str(error), failure=True)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        worker_python.say(told)
+        worker_python.setup.say(told)
         self.report({"INFO"}, told)
         return {"FINISHED"}
 
@@ -68,7 +68,7 @@ class DIST_OT_install_worker(bpy.types.Operator):
         """Whether something may be fetched, and nothing runs."""
         if not bpy.app.online_access:
             cls.poll_message_set(OFFLINE)
-        elif worker_python.testing or worker_python.job:
+        elif worker_python.setup.testing or worker_python.setup.job:
             cls.poll_message_set("A test or an installation is running: wait for it or cancel it")
         elif any_running():
             cls.poll_message_set("The background process is running: wait for its jobs or cancel them")
@@ -90,16 +90,16 @@ class DIST_OT_install_worker(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Start; wait for it in background mode."""
         try:
-            job = worker_python.begin_install(make_plan(self.device))
+            job = worker_python.setup.begin_install(make_plan(self.device))
         except JobError as error:
-            worker_python.say(str(error), failure=True)
+            worker_python.setup.say(str(error), failure=True)
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         if not in_background():
             return {"FINISHED"}
         job.wait()
-        worker_python.tick()
-        self.report({"ERROR" if worker_python.failed else "INFO"}, worker_python.outcome)
+        worker_python.setup.tick()
+        self.report({"ERROR" if worker_python.setup.failed else "INFO"}, worker_python.setup.outcome)
         return {"FINISHED" if job.state == "done" else "CANCELLED"}
 
 
@@ -112,11 +112,11 @@ class DIST_OT_cancel_install(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether one runs."""
-        return worker_python.job is not None
+        return worker_python.setup.job is not None
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Cancel it; its end is seen by a timer."""
-        worker_python.cancel()
+        worker_python.setup.cancel()
         return {"FINISHED"}
 
 
