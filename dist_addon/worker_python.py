@@ -165,9 +165,11 @@ def _seek(found: Found, chosen: str, own: str) -> None:
 
 
 def _find(found: Found, chosen: str, own: str) -> WorkerPython:
+    # Another thread may be at it, too.
     found.pop((chosen, own), None)
-    found[chosen, own] = find_python(chosen, own)
-    return found[chosen, own]
+    python = find_python(chosen, own)
+    found[chosen, own] = python
+    return python
 
 
 def _test(chosen: str, own: str) -> str:
