@@ -56,7 +56,8 @@ class DIST_AddonPreferences(bpy.types.AddonPreferences):
         row.operator("dist.install_worker", text="Repair PyTorch" if whole else "Install PyTorch", icon="IMPORT")
         log = worker_python.folder() / "log.txt"
         if log.is_file():
-            row.operator("wm.path_open", text="Log", icon="TEXT").filepath = str(log)
+            button: Any = row.operator("wm.path_open", text="Log", icon="TEXT")
+            button.filepath = str(log)
         if whole and self.python:
             layout.label(text="Empty the field Python to use the PyTorch that is installed", icon="INFO")
         # A report would appear in another window, behind this one.

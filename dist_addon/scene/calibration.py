@@ -89,6 +89,7 @@ def _image(path: Path) -> bpy.types.Image:
 
 
 def _add_points(calibration: Calibration, collection: bpy.types.Collection) -> bpy.types.Object:
+    assert calibration.points is not None
     mesh = bpy.data.meshes.new(f"{calibration.name} points")
     mesh.vertices.add(len(calibration.points))
     mesh.vertices.foreach_set("co", calibration.points.astype(np.float32).ravel())

@@ -133,7 +133,8 @@ def add_camera(
         A camera whose other settings, and background images, the new one gets.
     collection : Collection
     """
-    data = like.data.copy() if like else bpy.data.cameras.new(view.name)
+    given = like and like.data
+    data = given.copy() if given else bpy.data.cameras.new(view.name)
     assert isinstance(data, bpy.types.Camera)
     data.animation_data_clear()
     (focal, _, x), (_, focal_y, y), _ = view.K.tolist()

@@ -23,7 +23,8 @@ def clip_of(background: bpy.types.CameraBackgroundImage, camera: bpy.types.Objec
     clip = background.clip
     if background.use_camera_clip:
         solvers: list[Any] = [constraint for constraint in camera.constraints if constraint.type == "CAMERA_SOLVER"]
-        clip = next((c.clip for c in solvers if c.clip and not c.use_active_clip), bpy.context.scene.active_clip)
+        scene: Any = bpy.context.scene
+        clip = next((c.clip for c in solvers if c.clip and not c.use_active_clip), scene.active_clip)
     if clip is None:
         raise RequestError(
             f"The background image of camera “{camera.name}” has no movie clip: choose one there, or, in the scene's "

@@ -125,7 +125,8 @@ def lens_of(clip: bpy.types.MovieClip) -> Lens | None:
     RequestError
         Its kind of distortion is not known here, or the clip cannot be read.
     """
-    camera: Any = clip.tracking.camera
+    tracking: Any = clip.tracking
+    camera = tracking.camera
     model = camera.distortion_model
     if model not in MODELS or any(getattr(camera, name, 0) for name in UNKNOWN.get(model, ())):
         raise RequestError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -46,7 +47,7 @@ def read_collection(collection: bpy.types.Collection, depsgraph: bpy.types.Depsg
         shape_of.setdefault(thing, thing.name)
     parts: defaultdict[str, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
     for instance in depsgraph.object_instances:
-        owner = instance.parent if instance.is_instance else instance.object
+        owner: Any = instance.parent if instance.is_instance else instance.object
         name = shape_of.get(owner.original)
         if name is not None and (triangles := _triangles(instance)):
             parts[name].append(triangles)
@@ -79,7 +80,7 @@ def list_files(folder: Path) -> list[MeshFile]:
 
 def _triangles(instance: bpy.types.DepsgraphObjectInstance) -> tuple[np.ndarray, np.ndarray] | None:
     """World vertices (N, 3) and faces (M, 3) of an object or an instance; None where it has none."""
-    thing = instance.object
+    thing: Any = instance.object
     try:
         mesh = thing.to_mesh()
     except RuntimeError:  # A camera, say.

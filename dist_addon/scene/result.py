@@ -171,14 +171,15 @@ def resolution(thing: bpy.types.Object) -> int:
 
 def is_current(thing: bpy.types.Object, fineness: int) -> bool:
     """Whether a result's mesh was made with the object's code, and as fine."""
-    mesh = thing.data
+    mesh: Any = thing.data
     made_with = mesh.get(CODE)
     return made_with is not None and list(made_with) == list(thing[CODE]) and mesh.get(RESOLUTION, 0) >= fineness
 
 
 def is_behind(thing: bpy.types.Object) -> bool:
     """Whether a result's mesh is known to be of another code than the object's, or coarser than it is to be."""
-    known = not why_fixed(thing) and thing.data.get(CODE) is not None
+    mesh: Any = thing.data
+    known = not why_fixed(thing) and mesh.get(CODE) is not None
     return known and not is_current(thing, resolution(thing))
 
 
@@ -216,9 +217,9 @@ def replace_mesh(thing: bpy.types.Object, result: Result) -> None:
         raise RequestError(why)
     check(result)
     # Another object with the same mesh has a code of its own.
-    if thing.data.users - thing.data.use_fake_user > 1:
-        thing.data = thing.data.copy()
     mesh: Any = thing.data
+    if mesh.users - mesh.use_fake_user > 1:
+        thing.data = mesh = mesh.copy()
     moved = applied(mesh)
     mesh.clear_geometry()
     # Its colours are gone with the vertices.

@@ -22,9 +22,10 @@ MOSTLY = 0.8
 
 def check_solved(clip: bpy.types.MovieClip, shots: list[Shot]) -> None:
     """Raise `RequestError` where a clip has no solved tracks, or the views are not the frames of one camera."""
-    if not clip.tracking.reconstruction.is_valid:
+    tracking: Any = clip.tracking
+    if not tracking.reconstruction.is_valid:
         raise RequestError(f"The clip “{clip.name}” is not solved: solve its camera motion in the Movie Clip Editor.")
-    if not any(track.has_bundle for track in clip.tracking.tracks):
+    if not any(track.has_bundle for track in tracking.tracks):
         raise RequestError(f"The clip “{clip.name}” has no solved tracks: track more of the thing, and solve again.")
     if any(shot.frame is None for shot in shots):
         raise RequestError(
@@ -55,7 +56,8 @@ def solve_to_world(clip: bpy.types.MovieClip, shot: Shot, depsgraph: bpy.types.D
     """
     assert shot.frame is not None
     own = clip_frame(clip, shot.frame)
-    solved: Any = clip.tracking.reconstruction.cameras.find_frame(frame=own)
+    tracking: Any = clip.tracking
+    solved = tracking.reconstruction.cameras.find_frame(frame=own)
     if solved is None:
         raise RequestError(
             f"The camera of the clip “{clip.name}” is not solved at frame {shot.frame}: choose other frames, or track "
@@ -93,11 +95,13 @@ def read_tracks(
     RequestError
         The cameras do not see the tracks where the clip has them, or no track is the thing's.
     """
-    tracks: list[Any] = [track for track in clip.tracking.tracks if track.has_bundle]
+    tracking: Any = clip.tracking
+    tracks = [track for track in tracking.tracks if track.has_bundle]
     points = np.array([track.bundle[:] for track in tracks], dtype=np.float64) @ to_world[:3, :3].T + to_world[:3, 3]
     _, height, width = masks.shape
     seen = np.full((len(tracks), len(views), 2), np.nan)
     for column, shot in enumerate(shots):
+        assert shot.frame is not None
         own = clip_frame(clip, shot.frame)
         for row, track in enumerate(tracks):
             marker = track.markers.find_frame(own, exact=True)
