@@ -114,6 +114,9 @@ def _listed(value: Any) -> list[Any]:
 
 
 def test_nothing_outlives_the_add_on(scene, rig, stand_in, python, as_in_a_window) -> None:
+    # Whatever other tests have left.
+    for state in registration.STATES:
+        state.close()
     # In a window each of them has something to remember.
     (stand_in / "mode.txt").write_text("wait")
     bpy.ops.dist.reconstruct("EXEC_DEFAULT")
