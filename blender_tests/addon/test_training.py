@@ -315,6 +315,15 @@ def test_a_training_beside_the_window(stand_in, shapes, scene, own_priors, monke
     assert scene_training.is_behind(stand_in)
 
 
+@pytest.mark.parametrize("length", [0, 5, 40, 128, 149])
+def test_what_is_being_written_is_not_drawn(tmp_path, length):
+    np.save(tmp_path / "losses.npy", np.array([[1, 0.1], [50, 0.03], [100, 0.001]], np.float32))
+    whole = (tmp_path / "losses.npy").read_bytes()
+    (tmp_path / "losses.npy").write_bytes(whole[:length])
+    with pytest.raises(RequestError, match=r"losses.npy cannot be read"):
+        scene_training.show(tmp_path)
+
+
 def test_a_cancelled_training_is_gone_on_with(stand_in, shapes, scene, own_priors, monkeypatch):
     monkeypatch.setattr(running, "in_background", lambda: False)
     make_job_folder(stand_in, "wait")
