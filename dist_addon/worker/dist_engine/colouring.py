@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import igl
 import numpy as np
 import torch
+from scipy.spatial import KDTree  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -64,8 +64,7 @@ def vertex_colours(
     colours = (total / weights.clamp(min=1e-9)[:, None]).cpu().numpy()
     if found.any() and not found.all():
         points = vertices.cpu().double().numpy()
-        each = np.arange(int(found.sum()), dtype=np.int64)[:, None]
-        nearest = igl.point_mesh_squared_distance(points[~found], points[found], each)[1]
+        nearest = KDTree(points[found]).query(points[~found])[1]
         colours[~found] = colours[found][nearest]
     elif not found.any():
         colours[:] = 128

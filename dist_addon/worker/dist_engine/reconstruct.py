@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import igl
 import numpy as np
 import torch
+from scipy.spatial import KDTree  # type: ignore[import-untyped]
 
 from .cameras import Cameras, Similarity
 from .colouring import vertex_colours
@@ -109,9 +109,8 @@ def paint(mesh: Mesh, place: Similarity, cameras: Cameras, request: Request, pic
 def spread_out(of: Callable[[torch.Tensor], torch.Tensor], vertices: torch.Tensor) -> torch.Tensor:
     """What `of` says of some vertices (N, 3), at all of them: each takes it from the nearest."""
     some = vertices[:: len(vertices) // JUDGED_VERTICES + 1]
-    each = np.arange(len(some), dtype=np.int64)[:, None]
     points, targets = (part.cpu().double().numpy() for part in (vertices, some))
-    nearest = igl.point_mesh_squared_distance(points, targets, each)[1]
+    nearest = KDTree(targets).query(points)[1]
     return of(some)[torch.as_tensor(nearest, device=vertices.device)]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import igl
 import numpy as np
+from scipy.spatial import KDTree  # type: ignore[import-untyped]
 
 from ..training import sampling
 
@@ -48,7 +48,4 @@ def silhouette_iou(mask_a: np.ndarray, mask_b: np.ndarray) -> float:
 
 def _squared_distances(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Squared distance (N,) from each of `points` to the nearest of `targets`."""
-    # libigl's tree takes simplices of any kind: here, points.
-    each = np.arange(len(targets), dtype=np.int64)[:, None]
-    points, targets = (np.ascontiguousarray(array, dtype=np.float64) for array in (points, targets))
-    return igl.point_mesh_squared_distance(points, targets, each)[0]
+    return KDTree(targets).query(points)[0] ** 2
