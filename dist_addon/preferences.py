@@ -8,7 +8,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from . import worker_python
-from .jobs import installed
+from .jobs import PACKAGES, installed
 from .labels import draw_text
 
 
@@ -26,8 +26,8 @@ class DIST_AddonPreferences(bpy.types.AddonPreferences):
     python: StringProperty(
         name="Python",
         description=(
-            "The Python that runs the background process; it needs PyTorch, libigl and safetensors. Empty: found by "
-            "itself, or the one that Install PyTorch made"
+            f"The Python that runs the background process; it needs {', '.join(PACKAGES)}. Empty: found by itself, or "
+            "the one that Install PyTorch made"
         ),
         subtype="FILE_PATH",
         update=seek_other,

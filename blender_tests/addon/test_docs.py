@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dist_addon import api, cli
+from dist_addon.jobs.python_finder import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -63,3 +64,13 @@ def test_links_lead_to_files(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (page.parent / target).is_file(), target
+
+
+def test_what_pip_is_told_to_fetch_is_what_the_worker_needs() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    commands = [set(found.split()) for found in re.findall(r"pip (?:install|download) ([^`\n]*)", text)]
+    others = [words - {"torch"} for words in commands if "libigl" in words]
+    assert len(others) == 4 and all(set(PACKAGES) - {"torch"} <= words for words in others), others
+    assert sum("torch" in words for words in commands) == 4
+    head = (ROOT / "docs" / "python.md").read_text(encoding="utf-8").split("##")[0]
+    assert set(re.findall("`(.*?)`", head)) == set(PACKAGES)

@@ -43,7 +43,7 @@ def make_request(tmp_path: Path, torch: str = FAKE_TORCH) -> dict:
     wheels = tmp_path / "wheels"
     wheels.mkdir(exist_ok=True)
     make_wheel(wheels, "torch", "torch", torch)
-    others = {"libigl": "igl", "safetensors": "safetensors", "numpy": "numpy"}
+    others = {"libigl": "igl", "safetensors": "safetensors", "scipy": "scipy", "numpy": "numpy"}
     for name, module in others.items():
         make_wheel(wheels, name, module)
     request = make_plan("cpu").request()

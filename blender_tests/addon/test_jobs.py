@@ -300,14 +300,14 @@ def test_pythons_that_cannot_work_are_named_with_a_remedy(tmp_path):
         check_python(make_python(tmp_path / "other", "I am no Python"))
     answer = {"version": [3, 11, 2], "packages": {"numpy": "2.0", "torch": "2.13.0"}, "broken": {}}
     bare = make_python(tmp_path / "bare", json.dumps(answer))
-    with pytest.raises(JobError, match=r"bare” is a Python without libigl, safetensors\.\n.* -m pip install"):
+    with pytest.raises(JobError, match=r"bare” is a Python without libigl, safetensors, scipy\.\n.* -m pip install"):
         check_python(bare)
     answer["version"] = [3, 8, 1]
     with pytest.raises(JobError, match=r"Python 3\.8\.1.*3\.10 or newer"):
         check_python(make_python(tmp_path / "old", json.dumps(answer)))
     answer = {
         "version": [3, 11, 2],
-        "packages": {"numpy": "2.0", "torch": "2.13.0", "libigl": "2", "safetensors": "1"},
+        "packages": {"numpy": "2.0", "torch": "2.13.0", "libigl": "2", "safetensors": "1", "scipy": "1"},
         "broken": {"torch": "OSError: no libcudart"},
     }
     with pytest.raises(JobError, match="has torch, but it does not load: OSError: no libcudart"):
@@ -317,7 +317,7 @@ def test_pythons_that_cannot_work_are_named_with_a_remedy(tmp_path):
 def test_a_python_is_found(tmp_path, monkeypatch, python):
     monkeypatch.setenv("DIST_PYTHON", python)
     found = find_python()
-    assert found.path == python and set(found.packages) == {"torch", "libigl", "safetensors", "numpy"}
+    assert found.path == python and set(found.packages) == {"torch", "libigl", "safetensors", "scipy", "numpy"}
     assert find_python(python) == found
     # What the user chose counts, even where the variable names a good one.
     with pytest.raises(JobError, match="/no/python"):

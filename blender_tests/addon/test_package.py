@@ -88,7 +88,7 @@ assert [name for name, _ in commands] == ["dist"] and commands[0][1](["--help"])
 assert bpy.context.scene.dist.quality == "normal"
 folder = api.new_job_folder()
 assert folder.is_dir() and sys.argv[2] in str(folder), folder
-assert not {"torch", "igl", "safetensors"} & set(sys.modules)
+assert not {"torch", "igl", "safetensors", "scipy"} & set(sys.modules)
 bpy.ops.preferences.addon_disable(module="bl_ext.user_default.dist_addon")
 assert not hasattr(bpy.types.Scene, "dist")
 print("ALL WELL")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 import select
 import shutil
 import subprocess
@@ -31,6 +33,7 @@ from dist_engine.protocol import (
     read_task,
     shape_folder,
 )
+from dist_engine.run import explain
 
 from blender_tests.support.official_files import Plain, write
 from blender_tests.support.views import PRIOR, SIZE, orbit, request, silhouettes
@@ -409,3 +412,10 @@ def test_an_unknown_task_is_an_error(tmp_path: Path, start) -> None:
     process = start(tmp_path)
     events = [json.loads(line) for line in process.stdout]
     assert process.wait(10) == 2 and "“juggle”" in events[-1]["message"]
+
+
+def test_a_missing_package_is_an_error_with_a_remedy() -> None:
+    said = explain(ModuleNotFoundError("No module named 'igl'"))
+    assert "No module named 'igl'" in said and f"“{sys.executable}” -m pip install -r " in said
+    packages = Path(said.split("“")[-1].rstrip("”")).read_text(encoding="utf-8")
+    assert {"torch", "libigl", "scipy"} <= set(re.findall(r"^\w+", packages, re.MULTILINE))

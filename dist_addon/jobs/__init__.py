@@ -5,10 +5,11 @@ from .installer import Plan, installed, make_plan, start_install
 from .job import Job, JobError, any_running, leave_all
 from .program import Program, spare
 from .progress import Progress
-from .python_finder import WorkerPython, check_python, find_python
+from .python_finder import PACKAGES, WorkerPython, check_python, find_python
 from .queue import Queue, Run
 
 __all__ = [
+    "PACKAGES",
     "Job",
     "JobError",
     "Plan",

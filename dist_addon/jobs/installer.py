@@ -16,13 +16,11 @@ from ..worker.dist_engine.protocol import write_json
 from .environment import NO_WINDOW
 from .job import Job, JobError
 from .program import Program
-from .python_finder import PACKAGES
+from .python_finder import PACKAGES, REQUIREMENTS
 
 INSTALLER = Path(__file__).resolve().parent.parent / "installer"
 # In the installer's folder: the environment, and in that the file which says that it is whole.
 ENVIRONMENT, MARK = "env", "whole.json"
-TORCH = "torch>=2.6,<3"
-OTHERS = ["libigl>=2.6", "safetensors>=0.5", "numpy>=1.26"]
 PYTORCH_INDEX = "https://download.pytorch.org/whl/"
 # What PyTorch for CUDA 12.8 no longer runs on: cards older than this compute capability (Turing).
 NEWER_CARDS = 7.5
@@ -56,7 +54,7 @@ class Plan:
         source = ["--index-url", self.index] if self.index else []
         return {
             "device": self.device,
-            "fetch": [[TORCH, *source], OTHERS],
+            "fetch": [[REQUIREMENTS[0], *source], REQUIREMENTS[1:]],
             "modules": list(PACKAGES.values()),
             "bytes": int(self.disk * 1e9),
         }

@@ -1,10 +1,11 @@
-"""Find the Python that runs the worker: one that has PyTorch, libigl and safetensors."""
+"""Find the Python that runs the worker: one that has the packages in ``worker/requirements.txt``."""
 
 from __future__ import annotations
 
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,11 @@ from pathlib import Path
 from .environment import NO_WINDOW, clean_environment
 from .job import JobError
 
+_LINES = (Path(__file__).resolve().parent.parent / "worker" / "requirements.txt").read_text("utf-8").splitlines()
+# What pip is asked for, PyTorch first.
+REQUIREMENTS = [line for line in _LINES if not line.startswith("#")]
 # Distribution names, as pip knows them, and the module that each brings.
-PACKAGES = {"torch": "torch", "libigl": "igl", "safetensors": "safetensors", "numpy": "numpy"}
+PACKAGES = {name: {"libigl": "igl"}.get(name, name) for name in (re.split("[<=>]", one)[0] for one in REQUIREMENTS)}
 OLDEST = (3, 10)
 VARIABLE = "DIST_PYTHON"
 

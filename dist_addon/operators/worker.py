@@ -8,7 +8,7 @@ import bpy
 from bpy.props import EnumProperty
 
 from .. import preferences, worker_python
-from ..jobs import JobError, any_running, make_plan
+from ..jobs import PACKAGES, JobError, any_running, make_plan
 from ..window import in_background
 
 OFFLINE = "Nothing may be fetched: allow it in Preferences > System > Network > Allow Online Access"
@@ -126,8 +126,9 @@ def describe(device: str) -> list[str]:
         plan = make_plan(device)
     except JobError as error:
         return [str(error)]
+    others = ", ".join(name for name in PACKAGES if name != "torch")
     return [
-        f"Fetches PyTorch for {plan.device}, with libigl, safetensors and numpy: about {plan.download:g} GB.",
+        f"Fetches PyTorch for {plan.device}, with {others}: about {plan.download:g} GB.",
         f"From: {plan.index or 'the package index of pip'}" + (", and the package index of pip" if plan.index else ""),
         f"Needs {plan.disk:g} GB in: {worker_python.folder()}",
         "An environment that is there already is made again. Blender can be used meanwhile.",

@@ -21,6 +21,9 @@ from pathlib import Path
 from . import protocol
 from .reporting import Cancelled, Reporter
 
+# What this Python must have.
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.txt"
+
 
 def main(arguments: list[str]) -> int:
     """Run the job in the folder that `arguments` or, later, standard input names.
@@ -101,7 +104,7 @@ def explain(error: Exception) -> str:
     """Say what went wrong in words for the person who pressed the button."""
     name = type(error).__name__
     if name == "ModuleNotFoundError":
-        remedy = f"Install torch, libigl and safetensors into {sys.executable}."
+        remedy = f"Install what the worker needs: “{sys.executable}” -m pip install -r “{REQUIREMENTS}”"
         return f"The worker's Python lacks a package: {error}. {remedy}"
     if name in ("OutOfMemoryError", "MemoryError"):
         return "There was not enough memory: choose a lower quality or smaller pictures, or run on the CPU."
