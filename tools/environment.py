@@ -20,22 +20,15 @@ from typing import TextIO
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".env"
 
-ENGINE = ["torch==2.13.0", "libigl==2.6.3", "safetensors==0.8.0"]
-TOOLS = ["manifold3d==3.5.4", "matplotlib==3.11.2", "pillow==13.0.0"]
-TESTS = ["pytest==9.2.0", "hypothesis==6.170.15"]
-CHECKS = ["ruff==0.17.6", "mypy==2.4.1", "fake-bpy-module==20261026"]
-
-# What each environment holds, by the Python it needs; the first Python that the machine has is taken. The small ones
-# are for the add-on's tests under another Blender: its worker still runs in "main".
-PINS = {
-    "main": {
-        "3.11": ["bpy==5.0.1", "numpy==1.26.4", *ENGINE, *TOOLS, *TESTS, *CHECKS],
-        "3.13": ["bpy==5.2.3", "numpy==2.4.6", *ENGINE, *TOOLS, *TESTS, *CHECKS],
-    },
-    "blender-4.2": {"3.11": ["bpy==4.2.23", "numpy==2.4.6", *TESTS]},
-    "blender-4.5": {"3.11": ["bpy==4.5.15", "numpy==1.26.4", *TESTS]},
-    "blender-5.0": {"3.11": ["bpy==5.0.1", "numpy==1.26.4", *TESTS]},
-    "blender-5.2": {"3.13": ["bpy==5.2.3", "numpy==2.4.6", *TESTS]},
+REQUIREMENTS = ROOT / "tools" / "requirements"
+# The Pythons that each environment may have; the first that the machine has is taken. The small ones are for the
+# add-on's tests under another Blender: its worker still runs in "main".
+PYTHONS = {
+    "main": ["3.11", "3.13"],
+    "blender-4.2": ["3.11"],
+    "blender-4.5": ["3.11"],
+    "blender-5.0": ["3.11"],
+    "blender-5.2": ["3.13"],
 }
 
 
@@ -49,7 +42,7 @@ def ensure(name: str) -> Path:
     Parameters
     ----------
     name : str
-        A key of `PINS`.
+        A key of `PYTHONS`.
 
     Returns
     -------
@@ -65,11 +58,11 @@ def ensure(name: str) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "stamp"
     if stamp.is_file() and python.exists():
-        hashes = {_hash(version, pins) for version, pins in PINS[name].items()}
+        hashes = {_hash(f"{name}-{version}") for version in PYTHONS[name]}
         if stamp.read_text(encoding="utf-8") in hashes:
             return python
 
-    version, base = _choose(list(PINS[name]))
+    version, base = _choose(PYTHONS[name])
     began = time.monotonic()
     where = folder.relative_to(ROOT)
     print(f"Setting up {where} with Python {version}: once, some minutes on a slow line.", flush=True)
@@ -78,8 +71,8 @@ def ensure(name: str) -> Path:
     log = FOLDER / f"{name}.log"
     with log.open("w", encoding="utf-8") as stream:
         _logged([str(base), "-I", "-m", "venv", "--clear", str(folder)], stream)
-        _logged([str(python), "-I", "-m", "pip", *PIP, *PINS[name][version]], stream)
-    stamp.write_text(_hash(version, PINS[name][version]), encoding="utf-8")
+        _logged([str(python), "-I", "-m", "pip", *PIP, *_packages(f"{name}-{version}")], stream)
+    stamp.write_text(_hash(f"{name}-{version}"), encoding="utf-8")
     print(f"Ready in {time.monotonic() - began:.0f} s.", flush=True)
     return python
 
@@ -201,8 +194,18 @@ def _logged(command: list[str], log: TextIO) -> None:
         )
 
 
-def _hash(version: str, pins: list[str]) -> str:
-    return hashlib.sha256("\n".join([version, *pins]).encode()).hexdigest()
+def _packages(name: str) -> list[str]:
+    """Pip's arguments: what is asked for, and the lock file as constraints.
+
+    Not `-r` of the lock file: it is made on Linux, with PyTorch's packages for CUDA, which other systems and builds of
+    PyTorch neither need nor have. So pip goes from package to package as ever, and the lock says which version of each.
+    """
+    return ["-r", str(REQUIREMENTS / f"{name}.in"), "-c", str(REQUIREMENTS / f"{name}.txt")]
+
+
+def _hash(name: str) -> str:
+    lock = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
+    return hashlib.sha256(f"{name}\n{lock}".encode()).hexdigest()
 
 
 def _clean_variables() -> dict[str, str]:

@@ -27,7 +27,7 @@ CHECKS = {
 
 def main() -> int:
     """Run what the command line asks for and return the exit code."""
-    blenders = sorted(name[len("blender-") :] for name in environment.PINS if name != "main")
+    blenders = sorted(name[len("blender-") :] for name in environment.PYTHONS if name != "main")
     parser = argparse.ArgumentParser(description="Set everything up and run the tests.")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--blender", choices=blenders, help="only the add-on's tests, under this Blender")
