@@ -11,9 +11,9 @@ from . import (
     live,
     outlines,
     properties,
-    view_properties,
 )
 from .api import ViewCheck
+from .inputs import find
 from .labels import draw_text
 from .operators import check_inputs, running
 from .scene.axes import read_axes
@@ -309,24 +309,28 @@ class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
         row.operator("dist.rerun_job", icon="LOOP_BACK")
 
 
-def draw_views(layout: bpy.types.UILayout, settings: properties.DIST_SceneProperties) -> None:
+def draw_views(layout: bpy.types.UILayout, settings: Any) -> None:
     """Draw the cameras' frames, pictures and masks."""
-    views: Any = settings.views
-    if view_properties.is_animated(views, settings.cameras):
-        column = layout.column(align=True)
-        for name in ("frame_start", "frame_end", "frame_step"):
-            column.prop(views, name)
-        layout.prop(views, "tracks")
-    layout.prop(views, "pictures")
+    views = settings.views
+    if properties.is_animated(settings):
+        draw_input(layout.column(align=True), views, "frames")
+        draw_input(layout, views, "tracks")
+    draw_input(layout, views, "pictures")
     layout.prop(views, "mask_source")
     needed = {"FOLDER": "mask_folder", "MASK": "mask", "BACKGROUND": "mask_tolerance"}
     if views.mask_source in needed:
         layout.prop(views, needed[views.mask_source])
-    layout.prop(views, "depth_folder")
-    if views.depth_folder:
-        layout.prop(views, "depth_kind")
-        layout.prop(views, "depth_scale")
-    layout.prop(views, "use_colours")
+    draw_input(layout, views, "depths")
+    draw_input(layout, views, "colours")
+
+
+def draw_input(layout: bpy.types.UILayout, group: Any, name: str) -> None:
+    """Draw an input's first field, and once it is chosen the others."""
+    first, *others = find(name).fields
+    layout.prop(group, first.name)
+    if getattr(group, first.name) not in (None, ""):
+        for field in others:
+            layout.prop(group, field.name)
 
 
 def draw_checks(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

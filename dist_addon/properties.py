@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import bpy
 from bpy.props import (
-    BoolProperty,
     EnumProperty,
     FloatProperty,
     FloatVectorProperty,
@@ -17,13 +16,15 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import api, live, thumbnails, view_properties
-from .scene import axes
+from . import api, live, thumbnails
+from .input_properties import RELATIVE, has_inputs
+from .inputs import INPUTS, PANEL, find
+from .scene import axes, shots
 from .scene.points import KINDS
 from .scene.result import is_result
 from .worker.dist_engine.protocol import AXES
 
-DEFAULT_PRIOR = "table"
+DEFAULT_PRIOR = find("prior").default
 # Blender keeps no reference to the strings of a dynamic enum.
 _prior_items: list[tuple[str, str, str, str | int, int]] = []
 # Of a prior without a picture.
@@ -92,7 +93,7 @@ class DIST_TrainingProperties(bpy.types.PropertyGroup):
         name="Folder",
         description="Its mesh files, also those in folders within it",
         subtype="DIR_PATH",
-        options=view_properties.RELATIVE,
+        options=RELATIVE,
     )
     up: EnumProperty(
         name="Up",
@@ -186,88 +187,35 @@ class DIST_ObjectProperties(bpy.types.PropertyGroup):
     )
 
 
+@has_inputs(of_views=True)
+class DIST_ViewProperties(bpy.types.PropertyGroup):
+    """Which pictures there are, and what in them is the thing."""
+
+    __annotations__: ClassVar = {}
+
+
+@has_inputs(
+    points={"poll": _has_points},
+    bounds={"poll": _is_empty},
+    start={"poll": _is_shape},
+    prior={"items": _list_priors, "default": _number(DEFAULT_PRIOR)},
+)
 class DIST_SceneProperties(bpy.types.PropertyGroup):
     """The add-on's settings in a scene."""
 
-    cameras: PointerProperty(
-        name="Cameras",
-        description=(
-            "A collection of perspective cameras, each with a background image that shows the thing; or of one "
-            "animated camera, whose background image is an image sequence or a movie clip"
-        ),
-        type=bpy.types.Collection,
-    )
-    points: PointerProperty(
-        name="Points",
-        description=(
-            "A mesh or a point cloud whose points lie on the thing's surface, such as tracked markers turned into a "
-            "mesh, or a scan; with cameras, or alone"
-        ),
-        type=bpy.types.Object,
-        poll=_has_points,
-    )
-    bounds: PointerProperty(
-        name="Bounds",
-        description=(
-            "An Empty whose box holds the thing: its Z is the thing's up, its -Y the thing's front. Without, the masks "
-            "or the points tell where it stands, upright, and its front is sought"
-        ),
-        type=bpy.types.Object,
-        poll=_is_empty,
-    )
-    prior: EnumProperty(
-        name="Shape Prior",
-        description="What kind of thing it is",
-        items=_list_priors,
-        default=_number(DEFAULT_PRIOR),
-    )
-    quality: EnumProperty(
-        name="Quality",
-        description="How much work to spend",
-        items=(
-            ("preview", "Preview", "A quick look"),
-            ("normal", "Normal", "Good for most things"),
-            ("fine", "Fine", "More steps, more rays and a finer mesh"),
-        ),
-        default="normal",
-    )
-    start: PointerProperty(
-        name="Start From",
-        description="A shape of the prior, such as a reconstruction: the fit starts from it, where it stands",
-        type=bpy.types.Object,
-        poll=_is_shape,
-    )
-    refine_shape: BoolProperty(
-        name="Shape",
-        description="Fit the shape. Without, the one to start from stays as it is, and only the rest is fitted",
-        default=True,
-    )
-    refine_placement: BoolProperty(
-        name="Placement",
-        description="Fit where the thing stands, how it is turned and how large it is, starting from the bounds",
-        default=True,
-    )
-    refine_cameras: BoolProperty(
-        name="Cameras",
-        description="Fit each camera's place and direction, starting from where it is; refined copies are added",
-    )
-    refine_focal_length: BoolProperty(
-        name="Focal Length",
-        description="Fit one factor for the focal lengths of all cameras; refined copies are added",
-    )
     render_code: IntProperty(
         name="Shape",
         description="Which of the shapes that the prior was trained on, by its number",
         min=0,
     )
     last_job: StringProperty(name="Last Job", description="The folder of the last job of this scene")
-    views: PointerProperty(type=view_properties.DIST_ViewProperties)
+    views: PointerProperty(type=DIST_ViewProperties)
     training: PointerProperty(type=DIST_TrainingProperties)
     shapes: PointerProperty(type=DIST_ShapeProperties)
 
 
 CLASSES = (
-    view_properties.DIST_ViewProperties,
+    DIST_ViewProperties,
     DIST_TrainingProperties,
     DIST_ShapeProperties,
     DIST_ObjectProperties,
@@ -275,40 +223,46 @@ CLASSES = (
 )
 
 
-def of(scene: bpy.types.Scene | None) -> DIST_SceneProperties:
-    """Return what a scene remembers."""
+def of(scene: bpy.types.Scene | None) -> Any:
+    """Return what a scene remembers, its `DIST_SceneProperties`."""
     assert scene is not None
     return scene.dist  # type: ignore[attr-defined]
 
 
-def inputs(scene: bpy.types.Scene, cameras: bpy.types.Collection | None = None) -> dict[str, Any]:
+def is_animated(chosen: Any) -> bool:
+    """Whether the views that a scene has chosen are the frames of one animated camera."""
+    return shots.is_animated(chosen.cameras, chosen.views.pictures)
+
+
+def inputs(scene: bpy.types.Scene, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what a scene has chosen for a reconstruction: the arguments of `api.reconstruct`.
 
     Parameters
     ----------
     scene : Scene
-    cameras : Collection, optional
-        Instead of those that the scene has chosen.
+    given : mapping of str to values
+        Fields of inputs, by their names, instead of those that the scene has chosen.
 
     Raises
     ------
     RequestError
         A choice is incomplete.
     """
-    chosen = of(scene)
-    cameras = cameras or chosen.cameras
-    names = [
-        *("bounds", "points", "prior", "start", "quality"),
-        *("refine_placement", "refine_cameras", "refine_focal_length"),
-    ]
-    keeps_shape = chosen.start is not None and not chosen.refine_shape
-    return {
-        "cameras": cameras,
-        **view_properties.inputs(chosen.views, cameras),
-        **{name: getattr(chosen, name) for name in names},
-        "refine_shape": not keeps_shape,
-        "scene": scene,
+    chosen, given = of(scene), given or {}
+    shown = [each for each in INPUTS if PANEL in each.doors]
+    values = {
+        field.name: getattr(chosen.views if each.of_views else chosen, field.name)
+        for each in shown
+        for field in each.fields
     }
+    conditions = values | {"animated": shots.is_animated(given.get("cameras", chosen.cameras), chosen.views.pictures)}
+    values |= given
+    made = {"scene": scene}
+    for each in shown:
+        # What the sidebar does not show does not count.
+        counts = not each.when or conditions[each.when] or any(field.name in given for field in each.fields)
+        made[each.name] = each.take(values) if counts else each.without
+    return made
 
 
 def choose(scene: bpy.types.Scene, imported: api.ImportedCameras) -> None:

@@ -174,7 +174,7 @@ def test_a_dry_run_finds_what_is_wrong_and_does_nothing(scenes, started, capfd):
         ({"scene": "a.blend", "out": "x.blend", "colour": "red"}, "--colour"),
         ({"scene": "a.blend", "out": "x.blend", "qual": "fine"}, "--qual"),
         ({"scene": "a.blend", "out": "x.blend", "quality": "best"}, "'best'"),
-        ({"scene": "a.blend", "out": "x.blend", "keep_shape": 5}, "keep-shape"),
+        ({"scene": "a.blend", "out": "x.blend", "refine_shape": 5}, "refine-shape"),
         ({"scene": "a.blend", "out": "x.blend", "job": "here"}, "can't say “job”"),
         ({"scene": "a.blend", "out": "../scenes/a.blend"}, "scenes/a.blend: name another file"),
         ({"scene": "a.blend", "json": "lines.jsonl"}, "scenes/lines.jsonl: name another file"),
@@ -205,6 +205,17 @@ def test_options_reach_the_reconstruction(scenes, started, tmp_path, prior):
     asked = json.loads(next(tmp_path.glob("job */request.json")).read_text())
     assert asked["settings"]["refine_cameras"] and not asked["settings"]["refine_focal_length"]
     assert asked["prior"] == str(scenes / "priors" / "own.safetensors")
+
+
+def test_a_line_switches_off_what_its_scene_has_chosen(scenes, started, tmp_path):
+    bpy.context.scene.dist.refine_cameras = True
+    bpy.ops.wm.save_as_mainfile(filepath=str(scenes / "d.blend"), copy=True)
+    for said in (None, False):
+        file = write_lines(scenes, {"scene": "d.blend", "json": f"{said}.json", "refine_cameras": said})
+        assert cli.main(["batch", str(file)]) == 0
+    folders = sorted(tmp_path.glob("job */request.json"), key=lambda path: path.stat().st_mtime_ns)
+    settings = [json.loads(path.read_text())["settings"] for path in folders]
+    assert [each["refine_cameras"] for each in settings] == [True, False]
 
 
 def test_paths_are_relative_to_the_batch(scenes, tmp_path):

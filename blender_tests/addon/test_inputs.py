@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_tests.support.stage import make_picture
+from blender_tests.support.stage import make_picture, some_shape
 from dist_addon import api, prior_files
 from dist_addon.scene import bounds as scene_bounds
 from dist_addon.worker.dist_engine.protocol import Request, RequestError
@@ -53,15 +53,6 @@ def some_points(count: int = 4) -> bpy.types.Object:
     thing = bpy.data.objects.new("Markers", mesh)
     bpy.context.scene.collection.objects.link(thing)
     thing.matrix_world = Matrix.Translation((1, 2, 3)) @ Matrix.Rotation(math.pi / 2, 4, "Z")
-    return thing
-
-
-def some_shape(prior: str = "table") -> bpy.types.Object:
-    found = prior_files.find_prior(prior)
-    thing = bpy.data.objects.new("Shape", bpy.data.meshes.new("Shape"))
-    bpy.context.scene.collection.objects.link(thing)
-    thing["dist_code"], thing["dist_prior"], thing["dist_scale"] = found.code(3).tolist(), found.reference, 0.5
-    thing.location, thing.scale = (1, 2, 3), (2, 2, 2)
     return thing
 
 

@@ -419,7 +419,7 @@ def test_the_scene_says_what_to_take(scene, rig, tmp_path):
     alone.objects.link(sequence(scene, tmp_path))
     views.frame_start, views.frame_end, views.frame_step = 2, 12, 5
     views.tracks = bpy.data.movieclips.load(str(tmp_path / "shot_0107.png"))
-    asked = properties.inputs(scene, alone)
+    asked = properties.inputs(scene, {"cameras": alone})
     assert list(asked["frames"]) == [2, 7, 12] and asked["tracks"] == views.tracks
     assert properties.inputs(scene)["tracks"] is None
 

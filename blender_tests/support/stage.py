@@ -15,6 +15,8 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
+from dist_addon import prior_files
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # A worker that speaks the protocol's lines without using our code for it. The job's folder says what it does.
@@ -174,6 +176,16 @@ def add_camera(
         background = camera.data.background_images.new()
         background.image = image
     return camera
+
+
+def some_shape(prior: str = "table") -> bpy.types.Object:
+    """A shape of a prior, as a reconstruction leaves it: training code 3, twice as large as it was made."""
+    found = prior_files.find_prior(prior)
+    thing = bpy.data.objects.new("Shape", bpy.data.meshes.new("Shape"))
+    bpy.context.scene.collection.objects.link(thing)
+    thing["dist_code"], thing["dist_prior"], thing["dist_scale"] = found.code(3).tolist(), found.reference, 0.5
+    thing.location, thing.scale = (1, 2, 3), (2, 2, 2)
+    return thing
 
 
 def run_blender(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from ..inputs import Background, Depths
 from ..prior_files import Prior, find_prior, priors
 from ..scene.calibration import ImportedCameras
-from ..scene.depths import Depths
-from ..scene.masks import Background
 from .cameras import import_cameras
 from .checks import ViewCheck, check_views, checking_views
 from .common import evaluate, jobs_folder, new_job_folder, task_of

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
+from ..inputs import OF_EACH_VIEW
 from ..scene import cameras as scene_cameras
 from ..scene import masks as scene_masks
 from ..scene.shots import Cameras, Shot, check_frames, list_shots
@@ -67,8 +68,9 @@ def checking_views(cameras: Cameras | None, **inputs: Unpack[Inputs]) -> Steps[l
     chosen = [None] if frames is None else [[frame] for frame in check_frames(frames)]
     checked = []
     # What belongs to all views together is left out; a point stands in for the other views, so that one will do.
-    alone: Inputs = {**inputs, "points": np.zeros((1, 3)), "start": None, "refine_shape": True}
-    alone |= {"depths": None, "tracks": None}
+    given: Any = inputs
+    alone = {name: given[name] for name in (*OF_EACH_VIEW, "prior", "scene") if name in given}
+    alone["points"] = np.zeros((1, 3))
     for camera in found:
         for frame in chosen:
             check = ViewCheck(camera.name if frame is None else f"{camera.name} frame {frame[0]}")

@@ -13,6 +13,7 @@ import bpy
 import numpy as np
 
 from .. import preferences
+from ..inputs import Depths
 from ..jobs import Job, Progress
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import find_prior
@@ -20,7 +21,7 @@ from ..scene import bounds as scene_bounds
 from ..scene import cameras as scene_cameras
 from ..scene import masks as scene_masks
 from ..scene import result as scene_result
-from ..scene.depths import Depths, read_depths
+from ..scene.depths import read_depths
 from ..scene.drawn_masks import draw_layers, read_layers
 from ..scene.masks import Masks
 from ..scene.placement import read_placement

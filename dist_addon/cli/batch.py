@@ -16,6 +16,7 @@ from typing import Any
 import bpy
 
 from .. import api, preferences, worker_python
+from ..inputs import OPTIONS
 from ..worker.dist_engine.protocol import MAX_JSON, RequestError, parse_json, read_file
 from . import reconstruct
 from .common import DONE, FAILED, MISUSED, write_report, written_beside
@@ -153,9 +154,11 @@ def _read_line(file: Path, number: int, text: str) -> Line:
         flag = "--" + name.replace("_", "-")
         if value is True:
             arguments.append(flag)
+        elif value is False:
+            arguments.append("--no" + flag[1:])
         elif isinstance(value, list):
             arguments += [flag, *map(str, value)]
-        elif value not in (None, False) and name != "scene":
+        elif value is not None and name != "scene":
             arguments.append(f"{flag}={value}")
     options = parser.parse_args(arguments)
     for name, value in vars(options).items():
@@ -170,11 +173,12 @@ def _read_line(file: Path, number: int, text: str) -> Line:
 
 def _is_path(name: str, value: str, folder: Path) -> bool:
     """Whether a text option is the path of a file or folder, and not relative to the scene as Blender writes it."""
-    if value.startswith("//"):
+    if not value or value.startswith("//") or name not in OPTIONS:
         return False
-    if name == "masks":
+    kind = OPTIONS[name].kind
+    if kind == "masks":
         return value not in ("alpha", "background") and (folder / value).is_dir()
-    return name in ("pictures", "depths") or (name == "prior" and value.endswith(".safetensors"))
+    return kind == "folder" or (kind == "prior" and value.endswith(".safetensors"))
 
 
 def _do(line: Line, dry_run: bool) -> tuple[str, str]:

@@ -10,37 +10,31 @@ from typing import Any
 import bpy
 
 from .. import api, properties
+from ..inputs import OPTIONS, THINGS, Field
 from ..scene.result import how_well
 from ..worker.dist_engine.protocol import RequestError
 from .common import DONE, named, save_scene, show, write_report
 
+# What a kind of option shows in place of its value.
+METAVARS = {
+    "folder": "DIR",
+    "frames": "FIRST:LAST[:STEP]",
+    "masks": "alpha|background|DIR|NAME",
+    "prior": "NAME|FILE",
+    "number": "X",
+    **dict.fromkeys(THINGS, "NAME"),
+}
+
 
 def add(actions: Any) -> argparse.ArgumentParser:
     """Add the command to the parsers, and return its own."""
-    parser = actions.add_parser("reconstruct", help="reconstruct the thing that the cameras' pictures show")
-    parser.add_argument("--cameras", help="name of the collection of cameras (default: the scene's choice)")
-    parser.add_argument("--frames", type=_frames, metavar="FIRST:LAST[:STEP]", help="of one animated camera")
-    parser.add_argument("--pictures", metavar="DIR", help="folder of pictures, instead of the background images")
-    parser.add_argument(
-        "--masks",
-        metavar="alpha|background|DIR|NAME",
-        help="the pictures' alpha, a background of one colour, a folder, or a mask of the file's",
+    parser = actions.add_parser(
+        "reconstruct",
+        help="reconstruct the thing that the cameras' pictures show",
+        description="What is not said is taken from the scene. Things of the file are given by their names.",
     )
-    parser.add_argument("--depths", metavar="DIR", help="folder of depth files (default: the scene's choice)")
-    parser.add_argument("--depth-kind", choices=("z", "distance"), help="along the camera's axis, or along each ray")
-    parser.add_argument("--depth-scale", type=float, metavar="UNITS", help="Blender units that 1 in the files is")
-    parser.add_argument("--tracks", metavar="NAME", help="name of a solved movie clip (default: the scene's choice)")
-    parser.add_argument(
-        "--colours", action="store_true", help="compare the pictures' colours, too; pictures without alpha will do then"
-    )
-    parser.add_argument("--bounds", help="name of the bounds Empty (default: the scene's choice)")
-    parser.add_argument("--points", help="name of a mesh of points of the surface (default: the scene's choice)")
-    parser.add_argument("--start", help="name of a shape to start from (default: the scene's choice)")
-    parser.add_argument("--keep-shape", action="store_true", help="leave the shape to start from as it is")
-    parser.add_argument("--prior", help="name or path of the shape prior (default: the scene's choice)")
-    parser.add_argument("--quality", choices=list(api.QUALITIES), help="default: the scene's choice")
-    parser.add_argument("--refine-cameras", action="store_true", help="fit the cameras' poses, too")
-    parser.add_argument("--refine-focal-length", action="store_true", help="fit one factor for all focal lengths")
+    for name, option in OPTIONS.items():
+        parser.add_argument("--" + name.replace("_", "-"), help=f"{option.label}: {option.text}", **_reads(option))
     parser.add_argument(
         "--job", type=Path, help="the job's folder, new, empty or an earlier job's (default: a new one)"
     )
@@ -69,21 +63,12 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
     RequestError
         The file has no thing of a name, or there are neither cameras nor points.
     """
-    inputs = properties.inputs(bpy.context.scene, named("collection", options.cameras))
-    if options.masks:
-        inputs["masks"] = _masks(options.masks)
-    views = properties.of(bpy.context.scene).views
-    folder = options.depths or views.depth_folder
-    kind, scale = options.depth_kind or views.depth_kind, options.depth_scale or views.depth_scale
-    given = {
-        "depths": api.Depths(folder, kind, scale) if folder else None,
-        "tracks": named("movieclip", options.tracks),
-        **{name: named("object", getattr(options, name)) for name in ("bounds", "points", "start")},
-        **{name: getattr(options, name) for name in ("frames", "pictures", "prior", "quality")},
-        **{name: getattr(options, name) for name in ("colours", "refine_cameras", "refine_focal_length")},
-    }
-    inputs |= {name: value for name, value in given.items() if value}
-    inputs["refine_shape"] &= not options.keep_shape
+    given: dict[str, Any] = {}
+    for name, option in OPTIONS.items():
+        value = getattr(options, name)
+        if value is not None:
+            given |= _fields(option, value)
+    inputs = properties.inputs(bpy.context.scene, given)
     if inputs["cameras"] is None and inputs["points"] is None:
         raise RequestError(
             "The scene has no cameras chosen: give their collection's name with --cameras, or points with --points. "
@@ -92,21 +77,37 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
     return inputs
 
 
+def _reads(option: Field) -> dict[str, Any]:
+    """How a parser reads an option."""
+    if option.kind == "flag":
+        return {"action": argparse.BooleanOptionalAction}
+    if option.kind == "choice":
+        return {"choices": [choice.value for choice in option.choices]}
+    reads = {"number": float, "frames": _frames}.get(option.kind, str)
+    return {"type": reads, "metavar": METAVARS[option.kind]}
+
+
+def _fields(option: Field, value: Any) -> dict[str, Any]:
+    """The fields of an input that an option gives, by their names."""
+    if option.kind == "frames":
+        return {"frame_start": value.start, "frame_end": value.stop - 1, "frame_step": value.step}
+    if option.kind == "masks":
+        return _masks(value)
+    return {option.name: named(option.kind, value) if option.kind in THINGS else value}
+
+
 def _frames(text: str) -> range:
     first, last, *step = (int(part) for part in text.split(":"))
     return range(first, last + 1, *step)
 
 
-def _masks(text: str) -> Any:
-    """What `api.gather` takes as masks."""
-    if text == "alpha":
-        return None
-    if text == "background":
-        return api.Background(properties.of(bpy.context.scene).views.mask_tolerance)
+def _masks(text: str) -> dict[str, Any]:
+    if text in ("alpha", "background"):
+        return {"mask_source": text.upper()}
     if Path(bpy.path.abspath(text)).is_dir():
-        return text
+        return {"mask_source": "FOLDER", "mask_folder": text}
     if text not in bpy.data.masks:
         raise RequestError(
             f"The masks “{text}” are neither “alpha” nor “background”, and neither a folder nor a mask of the file's."
         )
-    return bpy.data.masks[text]
+    return {"mask_source": "MASK", "mask": bpy.data.masks[text]}

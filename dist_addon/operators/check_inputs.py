@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from .. import api, properties
+from ..inputs import OF_EACH_VIEW
 from ..steps import Steps
 from ..thumbnails import Pictures
 from ..worker.dist_engine.protocol import RequestError
@@ -86,7 +87,7 @@ def _now_chosen(scene: bpy.types.Scene) -> str:
         inputs = properties.inputs(scene)
     except RequestError:
         return ""
-    return repr([scene.session_uid, *(inputs[name] for name in ("cameras", "frames", "pictures", "masks"))])
+    return repr([scene.session_uid, *(inputs[name] for name in ("cameras", *OF_EACH_VIEW))])
 
 
 CLASSES = (DIST_OT_check_inputs,)

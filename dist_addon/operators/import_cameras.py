@@ -9,7 +9,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from .. import api, properties
-from ..view_properties import RELATIVE
+from ..input_properties import RELATIVE
 from ..worker.dist_engine.protocol import AXES, RequestError
 from .result import select
 

@@ -9,8 +9,8 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from .. import api, prior_files, properties
+from ..input_properties import RELATIVE
 from ..jobs import Job
-from ..view_properties import RELATIVE
 from ..worker.dist_engine.protocol import IMPORT, RequestError
 from . import running
 

@@ -10,8 +10,8 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from .. import api
+from ..input_properties import RELATIVE
 from ..scene.result import how_well
-from ..view_properties import RELATIVE
 from ..worker.dist_engine.protocol import IMPORT, RENDER, SHAPE, TRAIN, RequestError
 
 

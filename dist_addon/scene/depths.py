@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..inputs import DEPTH_KINDS, Depths
 from ..steps import Steps
 from ..worker.dist_engine.protocol import RequestError, View
 from .folders import Folder
@@ -17,25 +16,7 @@ from .shots import Shot
 # What is farther stands for nothing: Blender writes 1e10.
 FARTHEST = 1e9
 MOST_PIXELS = 500_000_000
-KINDS = ("z", "distance")
-
-
-@dataclass(frozen=True)
-class Depths:
-    """A folder of depth files, by the cameras' or the pictures' names, or by number.
-
-    Attributes
-    ----------
-    folder : path
-    kind : str
-        ``z``: along the camera's axis, as Blender's Depth pass and most sensors have it; ``distance``: along each ray.
-    scale : float
-        Blender units that 1 in the files is, such as 0.001 for a PNG's millimetres in a scene of metres.
-    """
-
-    folder: str | os.PathLike[str]
-    kind: str = "z"
-    scale: float = 1.0
+KINDS = tuple(kind.value for kind in DEPTH_KINDS)
 
 
 def read_depths(depths: Depths, shots: list[Shot], views: list[View], masks: np.ndarray) -> Steps[np.ndarray]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import bpy
 import numpy as np
 
+from ..inputs import Background
 from ..steps import Steps
 from ..worker.dist_engine.protocol import RequestError
 from .folders import Folder
@@ -22,21 +23,6 @@ KEY_OUT = (
 MOST_PIXELS, MOST_COLOURED = 2_000_000_000, 500_000_000
 # So many pictures' problems are told at once.
 MOST_PROBLEMS = 3
-
-
-@dataclass(frozen=True)
-class Background:
-    """The thing is what differs from a background of one colour, dark, bright or any other.
-
-    Each picture's own border tells the colour: it may not show the thing along more than half of it.
-
-    Attributes
-    ----------
-    tolerance : float
-        How much a channel, from 0 to 1, may differ in the background.
-    """
-
-    tolerance: float = 0.1
 
 
 # None: the pictures' alpha. A path: a folder of masks, by the pictures' or the cameras' names, or by number.

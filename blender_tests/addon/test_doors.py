@@ -1,0 +1,156 @@
+"""The doors through which inputs come: each shows what is declared of them, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from blender_tests.support.drawing import draw
+from blender_tests.support.stage import some_shape
+from dist_addon import api, properties
+from dist_addon.api.reconstruction import Inputs
+from dist_addon.cli import batch, reconstruct
+from dist_addon.inputs import API, COMMAND, INPUTS, PANEL, Field
+from dist_addon.worker.dist_engine.protocol import RequestError
+
+# What is no input of a reconstruction: of a scene, of the command.
+NOT_OF_SCENES = {"name", "rna_type", "last_job", "render_code", "shapes", "training", "views"}
+NOT_OF_COMMANDS = {"help", "job", "json", "out", "run"}
+
+
+def behind(door: str) -> list[Any]:
+    return [each for each in INPUTS if door in each.doors]
+
+
+def documented(function: Any) -> list[str]:
+    """The parameters that a docstring explains, in its order."""
+    section = re.search(r"Parameters\n-+\n(.*?)(\n\n|$)", inspect.getdoc(function) or "", re.DOTALL)
+    assert section, function
+    names = [line.split(" : ")[0] for line in section[1].splitlines() if not line.startswith(" ")]
+    return [name for entry in names for name in entry.split(", ")]
+
+
+@pytest.mark.parametrize("function", [api.gather, api.gathering])
+def test_python_takes_what_is_declared(function):
+    taken = inspect.signature(function).parameters
+    assert list(taken) == [each.name for each in behind(API)] == documented(function)
+    for each in behind(API):
+        default = taken[each.name].default
+        # Who calls it from Python is to think of the cameras.
+        assert each.name == "cameras" if default is inspect.Parameter.empty else default == each.default, each.name
+    given = {name: each.annotation for name, each in taken.items() if name not in ("cameras", "bounds")}
+    assert {name: kind.__forward_arg__ for name, kind in Inputs.__annotations__.items()} == given
+
+
+def test_qualities_are_those_that_are_declared():
+    (quality,) = (each.fields[0] for each in INPUTS if each.name == "quality")
+    assert [choice.value for choice in quality.choices] == list(api.QUALITIES)
+
+
+def test_a_scene_remembers_what_is_declared(scene):
+    fields: list[tuple[Any, Field]] = []
+    for of_views, group in ((False, scene.dist), (True, scene.dist.views)):
+        own = [field for each in behind(PANEL) if each.of_views == of_views for field in each.fields]
+        assert {field.name for field in own} == set(group.bl_rna.properties.keys()) - NOT_OF_SCENES
+        fields += [(group.bl_rna.properties[field.name], field) for field in own]
+    for shown, field in fields:
+        assert (shown.name, shown.description) == (field.label, field.text)
+        if field.kind == "choice":
+            items = [(item.identifier, item.name, item.description) for item in shown.enum_items]
+            assert items == [(choice.value, choice.label, choice.text) for choice in field.choices]
+        if field.kind in ("integer", "number"):
+            for declared, end in (
+                (field.minimum, shown.hard_min),
+                (field.maximum, shown.hard_max),
+                (field.soft_maximum, shown.soft_max),
+            ):
+                assert declared is None or end == pytest.approx(declared)
+        if field.kind not in ("object", "collection", "movieclip", "mask", "prior"):
+            assert shown.default == (pytest.approx(field.default) if field.kind == "number" else field.default)
+    assert scene.dist.prior == "table"
+    # Nothing chosen is what Python's defaults are.
+    found = properties.inputs(scene)
+    assert found.pop("scene") == scene
+    assert found == {each.name: each.default for each in behind(PANEL)}
+
+
+def test_the_sidebar_shows_what_is_declared(scene, rig):
+    views = scene.dist.views
+    shown = set(draw())
+    scene.dist.start = some_shape()
+    views.depth_folder = "somewhere"
+    for source in ("FOLDER", "MASK", "BACKGROUND"):
+        views.mask_source = source
+        shown |= set(draw())
+    for camera in list(rig.objects)[1:]:
+        rig.objects.unlink(camera)
+    views.pictures = "somewhere"
+    views.tracks = None
+    shown |= set(draw())
+    fields = {("prop", field.name) for each in behind(PANEL) for field in each.fields}
+    assert fields <= shown, fields - shown
+
+
+def command() -> argparse.ArgumentParser:
+    return reconstruct.add(argparse.ArgumentParser().add_subparsers())
+
+
+def asked(*arguments: str) -> dict[str, Any]:
+    return reconstruct.gather_inputs(command().parse_args(arguments))
+
+
+def test_the_command_has_what_is_declared(scene, rig):
+    shown = {action.dest: action for action in command()._actions}
+    options = {field.key: field for each in INPUTS for field in each.options}
+    assert set(options) == set(shown) - NOT_OF_COMMANDS
+    assert all(each.options for each in behind(COMMAND)) and not any(
+        each.options for each in INPUTS if COMMAND not in each.doors
+    )
+    for name, option in options.items():
+        action = shown[name]
+        # Not said: the scene's choice.
+        assert action.default is None and "--" + name.replace("_", "-") in action.option_strings
+        assert option.text in action.help
+        if option.kind == "choice":
+            assert action.choices == [choice.value for choice in option.choices]
+    assert asked() == properties.inputs(scene)
+
+
+def test_what_the_scene_has_chosen_can_be_switched_off_and_on(scene, rig):
+    chosen = scene.dist
+    chosen.refine_cameras = chosen.refine_focal_length = chosen.views.use_colours = True
+    flags = ("colours", "refine_placement", "refine_cameras", "refine_focal_length")
+    for name in flags:
+        flag = name.replace("_", "-")
+        assert asked()[name] is asked(f"--{flag}")[name] is True
+        assert asked(f"--no-{flag}")[name] is False
+        assert asked(f"--no-{flag}") == asked() | {name: False}
+    chosen.refine_placement = chosen.refine_cameras = chosen.refine_focal_length = chosen.views.use_colours = False
+    for name in flags:
+        assert asked()[name] is False and asked(f"--{name.replace('_', '-')}")[name] is True
+    # Only with a shape to start from does the scene's choice count; who says it is taken at their word.
+    chosen.refine_shape = False
+    assert asked()["refine_shape"] is True and asked("--no-refine-shape")["refine_shape"] is False
+    chosen.start = some_shape()
+    assert asked()["refine_shape"] is False and asked("--refine-shape")["refine_shape"] is True
+
+
+def test_a_line_can_switch_off_and_give_every_folder(scene, tmp_path):
+    flags = [f.key for each in INPUTS for f in each.options if f.kind == "flag"]
+    folders = [f.key for each in INPUTS for f in each.options if f.kind == "folder"]
+    assert len(flags) == 5 and folders == ["pictures", "depths"]
+    file = tmp_path / "lines.jsonl"
+    for value, text in ((True, "true"), (False, "false"), (None, "null")):
+        said = "".join(f', "{name}": {text}' for name in flags)
+        said += "".join(f', "{name}": "beside"' for name in folders)
+        file.write_text(f'{{"scene": "a.blend", "json": "1.json"{said}}}')
+        (line,) = batch.read_lines(file)
+        assert [getattr(line.options, name) for name in flags] == [value] * 5
+        assert [getattr(line.options, name) for name in folders] == [str(tmp_path / "beside")] * len(folders)
+    file.write_text('{"scene": "a.blend", "json": "1.json", "quality": false}')
+    with pytest.raises(RequestError, match="--no-quality"):
+        batch.read_lines(file)
