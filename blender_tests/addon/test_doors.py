@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from blender_tests.support.drawing import draw
-from blender_tests.support.stage import some_shape
+from blender_tests.support.stage import make_picture, some_shape
 from dist_addon import api, properties
 from dist_addon.api.reconstruction import Inputs
 from dist_addon.cli import batch, reconstruct
 from dist_addon.inputs import API, COMMAND, INPUTS, PANEL, Field
-from dist_addon.worker.dist_engine.protocol import RequestError
+from dist_addon.worker.dist_engine.protocol import Request, RequestError, Settings
 
 # What is no input of a reconstruction: of a scene, of the command.
 NOT_OF_SCENES = {"name", "rna_type", "last_job", "render_code", "shapes", "training", "views"}
@@ -46,9 +46,14 @@ def test_python_takes_what_is_declared(function):
     assert {name: kind.__forward_arg__ for name, kind in Inputs.__annotations__.items()} == given
 
 
-def test_qualities_are_those_that_are_declared():
+def test_qualities_and_settings_are_those_that_are_declared():
     (quality,) = (each.fields[0] for each in INPUTS if each.name == "quality")
     assert [choice.value for choice in quality.choices] == list(api.QUALITIES)
+    for each in INPUTS:
+        name = {"colours": "compare_colours"}.get(each.name, each.name)
+        if name in Settings.__dataclass_fields__:
+            assert getattr(Settings(), name) == each.default, name
+            assert all(getattr(chosen, name) == each.default for chosen in api.QUALITIES.values()), name
 
 
 def test_a_scene_remembers_what_is_declared(scene):
@@ -154,3 +159,50 @@ def test_a_line_can_switch_off_and_give_every_folder(scene, tmp_path):
     file.write_text('{"scene": "a.blend", "json": "1.json", "quality": false}')
     with pytest.raises(RequestError, match="--no-quality"):
         batch.read_lines(file)
+
+
+# Settings of a script's own.
+
+
+def test_settings_are_taken_as_they_are(scene, rig, tmp_path):
+    own = Settings(
+        iterations=7,
+        rays=11,
+        mesh_resolution=33,
+        solver="adam",
+        mask_noise=0.1,
+        depth_noise=0.2,
+        normal_noise=0.3,
+        picture_noise=0.4,
+        compare_colours=True,
+        refine_placement=False,
+        refine_cameras=True,
+        refine_focal_length=True,
+        seed=5,
+        device="cpu",
+        threads=2,
+    )
+    request = api.gather(rig, scene.dist.bounds, settings=own, quality="preview", seed=9, colours=False)
+    assert request.settings == own and request.compared is not None
+    # Where colours are compared, pictures without alpha will do, whichever way it was said.
+    for camera in rig.objects:
+        camera.data.background_images[0].image = make_picture("Opaque", alpha=1.0)
+    assert not api.gather(rig, scene.dist.bounds, settings=own).mask_counts.any()
+    with pytest.raises(RequestError, match="opaque"):
+        api.gather(rig, scene.dist.bounds, settings=Settings(), colours=True)
+    request.save(tmp_path)
+    assert Request.load(tmp_path).settings == own
+
+
+def test_unknown_names_are_refused(scene, rig, tmp_path):
+    with pytest.raises(TypeError, match="iteration"):
+        api.Settings(iteration=5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="color"):
+        api.gather(rig, color=True)
+    with pytest.raises(RequestError, match=r"settings are .*'iterations': 5.*give api.Settings"):
+        api.gather(rig, scene.dist.bounds, settings={"iterations": 5})
+    api.gather(rig, scene.dist.bounds).save(tmp_path)
+    file = tmp_path / "request.json"
+    file.write_text(file.read_text().replace('"iterations"', '"iteration"'))
+    with pytest.raises(RequestError, match="iteration"):
+        Request.load(tmp_path)

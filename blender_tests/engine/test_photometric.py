@@ -91,7 +91,7 @@ def pictures_of_ball(views: list[View], exposures: np.ndarray) -> np.ndarray:
 
 def request(views: list[View], pictures: np.ndarray, **given: Any) -> Request:
     """A request without masks."""
-    settings = Settings(**{"iterations": 12, "rays": 600, "device": "cpu", "refine_placement": False})
+    settings = Settings(iterations=12, rays=600, device="cpu", refine_placement=False, compare_colours=True)
     masks = np.zeros(pictures.shape[:3], np.uint8)
     nothing = np.zeros(len(views), bool)
     fields = {"masks": masks, "masked": nothing, "bounds": AROUND, "placement": Placement(1, np.eye(3), np.zeros(3))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..inputs import Background, Depths
 from ..prior_files import Prior, find_prior, priors
 from ..scene.calibration import ImportedCameras
+from ..worker.dist_engine.protocol import Settings
 from .cameras import import_cameras
 from .checks import ViewCheck, check_views, checking_views
 from .common import evaluate, jobs_folder, new_job_folder, task_of
@@ -48,6 +49,7 @@ __all__ = [
     "Prior",
     "Reconstruction",
     "Rendering",
+    "Settings",
     "Training",
     "ViewCheck",
     "add_prior",

@@ -151,7 +151,7 @@ def gathering(
         them come with the result.
     seed : int
     settings : Settings, optional
-        Taken as they are instead of `quality`, `seed` and what is to be refined.
+        Taken as they are, the device, too, instead of `quality`, `seed`, `colours` and what is to be refined.
     scene : Scene, optional
         The current one by default.
 
@@ -162,6 +162,20 @@ def gathering(
     """
     if quality not in QUALITIES:
         raise RequestError(f"There is no quality “{quality}”: choose one of {', '.join(QUALITIES)}.")
+    if settings is None:
+        settings = replace(
+            QUALITIES[quality],
+            compare_colours=colours,
+            refine_shape=refine_shape,
+            refine_placement=refine_placement,
+            refine_cameras=refine_cameras,
+            refine_focal_length=refine_focal_length,
+            seed=seed,
+            device=preferences.device(),
+        )
+    elif not isinstance(settings, Settings):
+        raise RequestError(f"The settings are {settings!r}: give api.Settings, such as api.Settings(iterations=40).")
+    colours = settings.compare_colours
     scene = common.or_current(scene)
     for what, thing in (("bounds", bounds), ("points", points), ("the shape to start from", start)):
         if isinstance(thing, bpy.types.Object) and not _is_in(scene, thing):
@@ -200,22 +214,13 @@ def gathering(
     sights = None
     if tracks is not None and solve is not None:
         on_surface, sights = _with_tracks(on_surface, *read_tracks(tracks, shots, views, covered, solve))
-    chosen = settings or replace(
-        QUALITIES[quality],
-        refine_shape=refine_shape,
-        refine_placement=refine_placement,
-        refine_cameras=refine_cameras,
-        refine_focal_length=refine_focal_length,
-        seed=seed,
-        device=preferences.device(),
-    )
     request = Request(
         views=views,
         masks=covered,
         masked=None if masked.all() else masked,
         pictures=shown,
         bounds=box,
-        settings=replace(chosen, compare_colours=colours),
+        settings=settings,
         depths=measured,
         points=on_surface,
         sights=sights,

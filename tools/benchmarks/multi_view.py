@@ -52,9 +52,9 @@ def measure(options: argparse.Namespace, prior: Prior, seed: int) -> list[Row]:
     rows: list[Row] = [who | {"observed": "start", "share": 1.0} | begin]
     nothing = {"masks": np.zeros_like(scene.masks), "masked": np.zeros(FRAMES, bool)}
     given: dict[str, dict[str, Any]] = {
-        "colours": {"pictures": pictures} | nothing,
+        "colours": {"pictures": pictures, "compare_colours": True} | nothing,
         "silhouettes": {},
-        "both": {"pictures": pictures},
+        "both": {"pictures": pictures, "compare_colours": True},
     }
     for observed in OBSERVED:
         request = scene.request(

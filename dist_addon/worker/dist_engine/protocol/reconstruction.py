@@ -80,7 +80,7 @@ class Settings:
     depth_noise: float = 0.01
     normal_noise: float = 10.0
     picture_noise: float = 1.0
-    compare_colours: bool = True
+    compare_colours: bool = False
     refine_shape: bool = True
     refine_placement: bool = True
     refine_cameras: bool = False
