@@ -1,4 +1,4 @@
-"""The doors through which inputs come: each shows what is declared of them, and nothing else."""
+"""The doors through which inputs come: each shows what is declared of them, and nothing else; pairs take the same."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import inspect
 import re
 from typing import Any
 
+import bpy
+import numpy as np
 import pytest
 
 from blender_tests.support.drawing import draw
@@ -20,6 +22,15 @@ from dist_addon.worker.dist_engine.protocol import Request, RequestError, Settin
 # What is no input of a reconstruction: of a scene, of the command.
 NOT_OF_SCENES = {"name", "rna_type", "last_job", "render_code", "shapes", "training", "views"}
 NOT_OF_COMMANDS = {"help", "job", "json", "out", "run"}
+PAIRS = [
+    (api.start_reconstruction, api.reconstruct),
+    (api.start_render, api.render_shape),
+    (api.start_sample, api.sample_shape),
+    (api.start_blend, api.blend_shapes),
+    (api.start_reshape, api.reshape),
+    (api.start_training, api.train_prior),
+    (api.start_import, api.import_prior),
+]
 
 
 def behind(door: str) -> list[Any]:
@@ -206,3 +217,48 @@ def test_unknown_names_are_refused(scene, rig, tmp_path):
     file.write_text(file.read_text().replace('"iterations"', '"iteration"'))
     with pytest.raises(RequestError, match="iteration"):
         Request.load(tmp_path)
+
+
+# One that starts a job, and one that waits for it.
+
+
+@pytest.mark.parametrize(("start", "whole"), PAIRS, ids=lambda function: function.__name__)
+def test_pairs_take_the_same(start, whole):
+    first, second = (inspect.signature(function).parameters for function in (start, whole))
+    left_out = ["count"] if whole is api.sample_shape else []
+    expected = [each for each in first.values() if each.name not in left_out]
+    assert list(second.values())[:-1] == expected
+    assert list(second)[-1] == "progress" and second["progress"].default is None
+    assert {"folder", "worker_folder"} <= set(second)
+    for function, names in ((start, first), (whole, second)):
+        assert sorted(documented(function)) == sorted(names)
+    assert whole.__name__ in dir(api) and whole.__module__ == start.__module__
+    assert inspect.getdoc(whole).count("progress : callable") == 1
+
+
+def test_what_a_pair_does_not_take_is_refused_before_any_work(scene, rig, stand_in):
+    for call in (
+        lambda: api.reconstruct(rig, scene.dist.bounds, colour=True),
+        lambda: api.start_reconstruction(rig, scene.dist.bounds, colour=True),
+        lambda: api.sample_shape(count=2),
+        lambda: api.reshape(),
+    ):
+        with pytest.raises(TypeError):
+            call()
+    assert not any(stand_in.iterdir())
+
+
+def test_a_pair_brings_the_result_in(scene, rig, stand_in):
+    other = bpy.data.scenes.new("Other")
+    told: list[str] = []
+    made = api.reconstruct(
+        None,
+        points=np.eye(3),
+        prior="cone",
+        scene=other,
+        progress=lambda progress: told.append(progress.stage),
+    )
+    assert made.object.name in other.objects and made.object.name not in scene.objects
+    assert "fit" in told and made.folder == stand_in
+    again = api.reconstruct(None, None, points=np.eye(3), prior="cone", scene=other)
+    assert again.object.name in other.objects

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import preferences
 from ..inputs import Depths
-from ..jobs import Job, Progress
+from ..jobs import Job
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import find_prior
 from ..scene import bounds as scene_bounds
@@ -31,6 +31,7 @@ from ..scene.tracks import check_solved, read_tracks, solve_to_world
 from ..steps import Steps, at_once
 from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
 from . import common
+from .pairs import spelled_out, waits_for
 
 QUALITIES = {
     "preview": Settings(iterations=30, rays=3000, mesh_resolution=128),
@@ -279,6 +280,7 @@ def _with_tracks(points: np.ndarray | None, tracked: np.ndarray, sights: np.ndar
     return np.concatenate([points, tracked]), np.concatenate([unseen, sights])
 
 
+@spelled_out(gathering)
 def start_reconstruction(
     cameras: Cameras | None,
     bounds: bpy.types.Object | None = None,
@@ -318,34 +320,10 @@ def start_request(
     return common.start(request, folder, worker_folder, prior=find_prior(request.prior))
 
 
-def reconstruct(
-    cameras: Cameras | None,
-    bounds: bpy.types.Object | None = None,
-    *,
-    folder: str | os.PathLike[str] | None = None,
-    worker_folder: Path = WORKER_FOLDER,
-    progress: Callable[[Progress], None] | None = None,
-    **inputs: Unpack[Inputs],
-) -> Reconstruction:
-    """Reconstruct a shape and add it to the scene; returns when it is there.
-
-    Parameters
-    ----------
-    cameras, bounds, **inputs
-        See `gather`.
-    folder, worker_folder
-        See `start_reconstruction`.
-    progress : callable, optional
-        Called with the job's `Progress` after each event. An exception in it cancels the job.
-
-    Raises
-    ------
-    RequestError
-        Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
-    """
-    job = start_reconstruction(cameras, bounds, folder=folder, worker_folder=worker_folder, **inputs)
-    common.wait(job, progress, "reconstruction")
-    return _import(job.folder, inputs.get("scene"))
+@waits_for(start_reconstruction, "reconstruction")
+def reconstruct(job: Job, scene: bpy.types.Scene | None) -> Reconstruction:
+    """Reconstruct a shape and add it to the scene; returns when it is there."""
+    return _import(job.folder, scene)
 
 
 def import_result(folder: str | os.PathLike[str], scene: bpy.types.Scene | None = None) -> bpy.types.Object:

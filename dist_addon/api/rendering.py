@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from .. import preferences
-from ..jobs import Job, Progress
+from ..jobs import Job
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import find_prior
 from ..scene import cameras as scene_cameras
@@ -21,6 +21,7 @@ from ..scene import renderings as scene_renderings
 from ..scene import result as scene_result
 from ..worker.dist_engine.protocol import RENDER, RenderRequest, RenderResult, RequestError, View
 from . import common
+from .pairs import waits_for
 
 # Which shape: the number of a training code, "mean", the code itself, or a reconstruction's object.
 Code = int | str | Sequence[float] | np.ndarray | bpy.types.Object
@@ -132,43 +133,9 @@ def start_render(
     return common.start(request, folder, worker_folder, prior=found)
 
 
-def render_shape(
-    camera: bpy.types.Object | None = None,
-    *,
-    prior: str | os.PathLike[str] | None = None,
-    code: Code = "mean",
-    placement: bpy.types.Object | scene_placement.Matrix | None = None,
-    size: tuple[int, int] | None = None,
-    scene: bpy.types.Scene | None = None,
-    folder: str | os.PathLike[str] | None = None,
-    worker_folder: Path = WORKER_FOLDER,
-    progress: Callable[[Progress], None] | None = None,
-) -> Rendering:
-    """Render a prior's shape as a camera sees it: depth, normals and silhouette; returns when the images are there.
-
-    Parameters
-    ----------
-    progress : callable, optional
-        Called with the job's `Progress` after each event. An exception in it cancels the job.
-
-    Others are those of `start_render`.
-
-    Raises
-    ------
-    RequestError
-        Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
-    """
-    job = start_render(
-        camera,
-        prior=prior,
-        code=code,
-        placement=placement,
-        size=size,
-        scene=scene,
-        folder=folder,
-        worker_folder=worker_folder,
-    )
-    common.wait(job, progress, "rendering")
+@waits_for(start_render, "rendering")
+def render_shape(job: Job) -> Rendering:
+    """Render a prior's shape as a camera sees it: depth, normals and silhouette; returns when the images are there."""
     return import_rendering(job.folder)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from mathutils import Matrix as BlenderMatrix
 
 from .. import preferences
-from ..jobs import Job, Progress
+from ..jobs import Job
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import Prior, find_prior
 from ..scene import axes as scene_axes
@@ -21,6 +21,7 @@ from ..scene import result as scene_result
 from ..worker.dist_engine.code_space import SPREAD
 from ..worker.dist_engine.protocol import MOST_SHAPES, SHAPE, Placement, RequestError, ShapeRequest, ShapesResult
 from . import common
+from .pairs import waits_for
 from .reconstruction import QUALITIES
 from .rendering import Code
 
@@ -92,45 +93,9 @@ def start_sample(
     )
 
 
-def sample_shape(
-    *,
-    prior: str | os.PathLike[str] = "table",
-    seed: int = 0,
-    spread: float = SPREAD,
-    placement: bpy.types.Object | scene_placement.Matrix | None = None,
-    quality: str = "normal",
-    resolution: int | None = None,
-    scene: bpy.types.Scene | None = None,
-    folder: str | os.PathLike[str] | None = None,
-    worker_folder: Path = WORKER_FOLDER,
-    progress: Callable[[Progress], None] | None = None,
-) -> bpy.types.Object:
-    """Add a random member of a prior to the scene; returns when it is there.
-
-    Parameters
-    ----------
-    progress : callable, optional
-        Called with the job's `Progress` after each event. An exception in it cancels the job.
-
-    Others are those of `start_sample`.
-
-    Raises
-    ------
-    RequestError
-        Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
-    """
-    job = start_sample(
-        prior=prior,
-        seed=seed,
-        spread=spread,
-        placement=placement,
-        quality=quality,
-        resolution=resolution,
-        scene=scene,
-        folder=folder,
-        worker_folder=worker_folder,
-    )
-    common.wait(job, progress, "sampling")
+@waits_for(start_sample, "sampling", without="count")
+def sample_shape(job: Job, scene: bpy.types.Scene | None) -> bpy.types.Object:
+    """Add a random member of a prior to the scene; returns when it is there."""
     return import_shapes(job.folder, scene)[0]
 
 
@@ -157,8 +122,8 @@ def start_blend(
         From 0, the first shape, to 1, the second; a shape for each.
     resolution : int, optional
         As fine as the finer of the two by default; see `protocol.ShapeRequest`.
-
-    Others are those of `start_sample`.
+    scene, folder, worker_folder
+        See `start_sample`.
 
     Returns
     -------
@@ -190,35 +155,13 @@ def start_blend(
     )
 
 
-def blend_shapes(
-    first: bpy.types.Object,
-    second: bpy.types.Object,
-    factor: float | Sequence[float] = 0.5,
-    *,
-    resolution: int | None = None,
-    scene: bpy.types.Scene | None = None,
-    folder: str | os.PathLike[str] | None = None,
-    worker_folder: Path = WORKER_FOLDER,
-    progress: Callable[[Progress], None] | None = None,
-) -> list[bpy.types.Object]:
+@waits_for(start_blend, "blend")
+def blend_shapes(job: Job, scene: bpy.types.Scene | None) -> list[bpy.types.Object]:
     """Add shapes between two objects' shapes to the scene, one for each factor; returns when they are there.
 
-    Parameters
-    ----------
-    progress : callable, optional
-        Called with the job's `Progress` after each event. An exception in it cancels the job.
-
-    Others are those of `start_blend`.
-
-    Raises
-    ------
-    RequestError
-        Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
+    The code is interpolated, and so is where the shape stands: place and scale linearly, the rotation along the
+    shortest way.
     """
-    job = start_blend(
-        first, second, factor, resolution=resolution, scene=scene, folder=folder, worker_folder=worker_folder
-    )
-    common.wait(job, progress, "blend")
     return import_shapes(job.folder, scene)
 
 
@@ -251,8 +194,8 @@ def start_reshape(
         A training code of the object's prior by its number, their mean, the code itself, or an object's.
     resolution : int, optional
         As fine as the object's mesh is by default; see `protocol.ShapeRequest`.
-
-    Others are those of `start_sample`.
+    folder, worker_folder
+        See `start_sample`.
 
     Returns
     -------
@@ -277,34 +220,13 @@ def start_reshape(
     return _start(prior, numbers[None], [place], resolution or scene_result.resolution(thing), folder, worker_folder)
 
 
-def reshape(
-    thing: bpy.types.Object,
-    code: Code,
-    *,
-    resolution: int | None = None,
-    folder: str | os.PathLike[str] | None = None,
-    worker_folder: Path = WORKER_FOLDER,
-    progress: Callable[[Progress], None] | None = None,
-) -> bpy.types.Object:
+@waits_for(start_reshape, "reshaping")
+def reshape(job: Job, thing: bpy.types.Object) -> bpy.types.Object:
     """Give an object the shape of another code; returns when its mesh is there.
 
     Only the mesh's geometry is replaced: name, place, materials and modifiers stay, but not its UV maps and other
     attributes.
-
-    Parameters
-    ----------
-    progress : callable, optional
-        Called with the job's `Progress` after each event. An exception in it cancels the job.
-
-    Others are those of `start_reshape`.
-
-    Raises
-    ------
-    RequestError
-        Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
     """
-    job = start_reshape(thing, code, resolution=resolution, folder=folder, worker_folder=worker_folder)
-    common.wait(job, progress, "reshaping")
     return import_reshape(thing, job.folder)
 
 

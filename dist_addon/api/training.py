@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import bpy
 
 from .. import preferences, prior_files
-from ..jobs import Job, Progress
+from ..jobs import Job
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import Prior
 from ..scene import meshes as scene_meshes
@@ -30,6 +29,7 @@ from ..worker.dist_engine.protocol import (
     copy_file,
 )
 from . import common
+from .pairs import waits_for
 
 # Meshes to train from: those of a collection, or the files of a folder.
 Source = bpy.types.Collection | str | os.PathLike[str]
@@ -67,6 +67,7 @@ def start_training(
     seed: int = 0,
     licence: str = "",
     scene: bpy.types.Scene | None = None,
+    file: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] | None = None,
     worker_folder: Path = WORKER_FOLDER,
 ) -> Job:
@@ -91,6 +92,9 @@ def start_training(
         Of the meshes, and so of the prior; kept in it.
     scene : Scene, optional
         The current one by default.
+    file : path, optional
+        Where the prior is to go, among the user's priors by default: refused before any work where it cannot be kept.
+        `add_prior` takes it, too.
     folder : path, optional
         The job's folder, made where it is missing, else empty or an earlier job's; a new one by default. With that of a
         training which was cancelled or failed, it goes on from the checkpoint, as long as nothing else that is asked
@@ -108,6 +112,7 @@ def start_training(
     RequestError
         Something is missing or unfit. JobError, a kind of it: no Python can run the worker.
     """
+    _check_target(name, file)
     meshes: list[MeshArrays] | list[MeshFile]
     if isinstance(source, bpy.types.Collection):
         meshes = scene_meshes.read_collection(source, common.evaluate(common.or_current(scene)))
@@ -131,60 +136,17 @@ def start_training(
     return common.start(request, folder, worker_folder, resumes=True)
 
 
-def train_prior(
-    source: Source | None,
-    name: str,
-    *,
-    size: str = "small",
-    up: str = "+y",
-    front: str = "+z",
-    steps: int = 0,
-    seed: int = 0,
-    licence: str = "",
-    scene: bpy.types.Scene | None = None,
-    folder: str | os.PathLike[str] | None = None,
-    worker_folder: Path = WORKER_FOLDER,
-    file: str | os.PathLike[str] | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> Training:
-    """Train a shape prior from meshes; returns when it is there.
-
-    Parameters
-    ----------
-    file : path, optional
-        Where to put the prior; among the user's priors by default.
-    progress : callable, optional
-        Called with the job's `Progress` after each event. An exception in it cancels the job.
-
-    Others are those of `start_training`.
-
-    Raises
-    ------
-    RequestError
-        Something is missing or unfit. JobError, a kind of it: the worker failed or was cancelled.
-    """
-    _check_target(name, file)
-    job = start_training(
-        source,
-        name,
-        size=size,
-        up=up,
-        front=front,
-        steps=steps,
-        seed=seed,
-        licence=licence,
-        scene=scene,
-        folder=folder,
-        worker_folder=worker_folder,
-    )
-    common.wait(job, progress, "training")
+@waits_for(start_training, "training")
+def train_prior(job: Job, file: str | os.PathLike[str] | None) -> Training:
+    """Train a shape prior from meshes; returns when it is there."""
     return add_prior(job.folder, file)
 
 
 def start_import(
     source: str | os.PathLike[str],
-    name: str,
+    name: str | None = None,
     *,
+    file: str | os.PathLike[str] | None = None,
     folder: str | os.PathLike[str] | None = None,
     worker_folder: Path = WORKER_FOLDER,
 ) -> Job:
@@ -194,10 +156,10 @@ def start_import(
     ----------
     source : path
         A folder with ``specs.json``, ``ModelParameters/latest.pth`` and ``LatentCodes/latest.pth``.
-    name : str
-        What the prior is to be called.
-
-    Others are those of `start_training`.
+    name : str, optional
+        What the prior is to be called; as the folder by default.
+    file, folder, worker_folder
+        See `start_training`.
 
     Raises
     ------
@@ -207,38 +169,16 @@ def start_import(
     chosen = Path(bpy.path.abspath(os.fspath(source))).absolute()
     if not (chosen / "specs.json").is_file():
         raise RequestError(f"{chosen} holds no specs.json: choose the folder of a DeepSDF checkpoint.")
+    name = chosen.name if name is None else name
+    _check_target(name, file)
     request = ImportRequest(name, chosen)
     request.check()
     return common.start(request, folder, worker_folder)
 
 
-def import_prior(
-    source: str | os.PathLike[str],
-    name: str | None = None,
-    *,
-    folder: str | os.PathLike[str] | None = None,
-    worker_folder: Path = WORKER_FOLDER,
-    file: str | os.PathLike[str] | None = None,
-    progress: Callable[[Progress], None] | None = None,
-) -> Training:
-    """Make a prior from a checkpoint in the official DeepSDF layout; returns when it is there.
-
-    Parameters
-    ----------
-    name : str, optional
-        What the prior is to be called; as the folder by default.
-
-    Others are those of `start_import` and `train_prior`.
-
-    Raises
-    ------
-    RequestError
-        The folder or the name cannot be used. JobError, a kind of it: the worker failed or was cancelled.
-    """
-    name = Path(bpy.path.abspath(os.fspath(source))).absolute().name if name is None else name
-    _check_target(name, file)
-    job = start_import(source, name, folder=folder, worker_folder=worker_folder)
-    common.wait(job, progress, "import")
+@waits_for(start_import, "import")
+def import_prior(job: Job, file: str | os.PathLike[str] | None) -> Training:
+    """Make a prior from a checkpoint in the official DeepSDF layout; returns when it is there."""
     return add_prior(job.folder, file)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
-from .. import api, prior_files, properties
+from .. import api, properties
 from ..input_properties import RELATIVE
 from ..jobs import Job
 from ..worker.dist_engine.protocol import IMPORT, RequestError
@@ -65,10 +65,7 @@ class DIST_OT_import_prior(running.JobOperator, bpy.types.Operator):
             return {"FINISHED"}
 
         def begin() -> Job:
-            folder = Path(bpy.path.abspath(self.directory) or file)
-            name = self.name or folder.absolute().name
-            prior_files.check_free(name)
-            return api.start_import(folder, name)
+            return api.start_import(bpy.path.abspath(self.directory) or file, self.name or None)
 
         return self.run(begin, context.scene)
 

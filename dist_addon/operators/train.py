@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from .. import api, prior_files, properties
+from .. import api, properties
 from ..jobs import Job
 from ..worker.dist_engine.protocol import TRAIN, RequestError, read_task
 from . import running
@@ -42,7 +42,6 @@ class DIST_OT_train_prior(running.JobOperator, bpy.types.Operator):
         chosen = properties.of(scene).training
 
         def begin() -> Job:
-            prior_files.check_free(chosen.name)
             job = api.start_training(
                 chosen.collection if chosen.source == "COLLECTION" else chosen.folder,
                 chosen.name,
