@@ -13,7 +13,7 @@ from dist_engine.protocol import Placement
 from dist_engine.shape import make_shape
 from torch import Tensor
 
-from blender_tests.engine.closed_forms import ClosedForm
+from blender_tests.support.closed_forms import ClosedForm
 
 # Up and front, and what is to the right of who looks at the front, written down by hand. The matrices of all but the
 # first, which is the built-in priors', are other than their transposes.
