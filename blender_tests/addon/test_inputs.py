@@ -106,6 +106,16 @@ def test_points_beside_the_bounds_are_left_out(scene, rig):
         api.gather(rig, empty, points=points[[2, 5]])
 
 
+def test_points_within_a_long_turned_box_are_kept(scene, rig):
+    empty = box()
+    empty.empty_display_size = 1.0
+    empty.matrix_world = Matrix.Rotation(math.radians(30), 4, "Z") @ Matrix.Diagonal((2, 0.2, 0.2, 1))
+    # Along its length, and as far the other way from the x axis.
+    along = np.array([1.5 * math.cos(math.radians(30)), 1.5 * math.sin(math.radians(30)), 0])
+    points = np.array([along, along * [1, -1, 1]])
+    np.testing.assert_allclose(api.gather(rig, empty, points=points).points, points[:1])
+
+
 def test_a_fit_can_start_from_a_shape(scene, rig, tmp_path):
     request = api.gather(rig, None, start=some_shape(), refine_shape=False, refine_cameras=True)
     request.save(tmp_path)

@@ -55,6 +55,19 @@ def test_a_track_that_is_hidden_at_a_frame_is_not_seen_there(scene, tmp_path):
     assert after[:, 0].sum() >= before[:, 0].sum() > 10
 
 
+def test_a_track_is_where_its_offset_says(scene, tmp_path):
+    camera, clip = solved_clip(scene, tmp_path)
+    before = api.gather([camera], None, frames=[FIRST, LAST], tracks=clip)
+    # The pattern is beside the point that it stands for.
+    for track in clip.tracking.tracks:
+        for marker in track.markers:
+            marker.co = (marker.co[0] - 0.1, marker.co[1] + 0.05)
+        track.offset = (0.1, -0.05)
+    after = api.gather([camera], None, frames=[FIRST, LAST], tracks=clip)
+    np.testing.assert_array_equal(after.sights, before.sights)
+    np.testing.assert_allclose(after.points, before.points)
+
+
 def test_tracks_that_do_not_fit_the_camera(scene, tmp_path):
     camera, clip = solved_clip(scene, tmp_path)
     frames = [FIRST, LAST]

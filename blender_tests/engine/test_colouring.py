@@ -107,3 +107,37 @@ def test_a_ball_in_front_does_not_colour_the_one_behind() -> None:
     green = (big[:, 1] > 250) & (big[:, 0] < 5)
     assert green.mean() < 0.005
     assert (colours[len(vertices) :][seen[len(vertices) :]] == (0, 255, 0)).all(1).mean() > 0.8
+
+
+def plate(distance: float, half: float = 0.5, side: int = 60) -> torch.Tensor:
+    """Points (N, 3) of a square that faces a camera at the origin, which looks along z."""
+    line = torch.linspace(-half, half, side)
+    return torch.cat([torch.cartesian_prod(line, line), torch.full((side * side, 1), distance)], 1)
+
+
+def before_one_camera(points: torch.Tensor, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Colours of points that face the camera, 1.2 pictures' sides in focal length."""
+    K = np.array([[1.2 * SIZE, 0, SIZE / 2], [0, 1.2 * SIZE, SIZE / 2], [0, 0, 1.0]])
+    camera = Cameras.from_views([View("one", K, np.eye(3, 4))], torch.device("cpu"))
+    facing = torch.tensor([0.0, 0.0, -1.0]).expand(len(points), 3)
+    return vertex_colours(points, facing, camera, picture[None], np.ones((1, SIZE, SIZE), bool))
+
+
+def test_a_ramp_is_read_between_its_pixels_middles() -> None:
+    points = plate(2.0, 0.7)
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    across, down = 2 * np.arange(SIZE), 60 + np.arange(SIZE)
+    picture[..., 0], picture[..., 1] = across, down[:, None]
+    colours, seen = before_one_camera(points, picture)
+    assert seen.all()
+    where = (points[:, :2] / points[:, 2:]).numpy() * 1.2 * SIZE + SIZE / 2
+    # A pixel's number is what it shows at its middle.
+    wanted = np.column_stack([2 * (where[:, 0] - 0.5), 60 + where[:, 1] - 0.5])
+    assert np.abs(colours[:, :2] - wanted).max() < 0.51
+
+
+def test_a_surface_close_behind_another_is_hidden_by_it() -> None:
+    """A tenth of the thing's size behind it."""
+    front, back = plate(2.0), plate(2.1, half=0.4)
+    _, seen = before_one_camera(torch.cat([front, back]), np.full((SIZE, SIZE, 3), 99, np.uint8))
+    assert seen[: len(front)].all() and not seen[len(front) :].any()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from dist_engine.training.meshes import MeshError
-from dist_engine.training.sampling import Samples, normalisation, sample_mesh, sdf_samples
+from dist_engine.training.sampling import Samples, normalisation, sample_mesh, sample_surface, sdf_samples
 
 Mesh = tuple[np.ndarray, np.ndarray]
 Distance = Callable[[np.ndarray], np.ndarray]
@@ -236,3 +236,18 @@ def test_a_closed_mesh_takes_the_short_way_to_the_same_distances() -> None:
     true = box(points / frame.scale) * frame.scale
     assert np.abs(distances - true).max() < 1e-6
     assert np.abs(errors(sample(BOX), box)).max() < 1e-6
+
+
+def test_a_surface_is_sampled_evenly_and_nowhere_else() -> None:
+    # Two triangles far from each other, the second of three times the area.
+    vertices = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0], [9, 0, 0], [9, 3, 0], [9, 0, 4]], float)
+    points = sample_surface(vertices, np.array([[0, 1, 2], [3, 4, 5]]), 8000, np.random.default_rng(0))
+    first = points[:, 0] < 5
+    assert first.mean() == pytest.approx(1 / 4, abs=0.02)
+    for some, a, b in ((points[first], [1, 0, 0], [0, 1, 0]), (points[~first] - [9, 0, 0], [0, 1, 0], [0, 0, 1])):
+        reach = (2.0, 2.0) if a[0] else (3.0, 4.0)
+        shares = some @ np.array([a, b]).T / reach
+        assert (shares >= 0).all() and (shares.sum(1) <= 1 + 1e-9).all()
+        # The middle of a triangle; and a quarter of it is within half of its sides.
+        np.testing.assert_allclose(shares.mean(0), 1 / 3, atol=0.02)
+        assert (shares.sum(1) < 0.5).mean() == pytest.approx(0.25, abs=0.03)

@@ -76,6 +76,19 @@ def test_depths_are_taken_not_mixed_and_sparse_ones_are_kept() -> None:
     assert set(np.unique(again.depths[1])) <= {1.0, 5.0} and np.isnan(again.depths[2:]).all()
 
 
+def test_the_known_depth_nearest_to_a_blocks_middle_is_taken(monkeypatch) -> None:
+    monkeypatch.setattr(shrinking, "LONGEST", SIZE + 2)
+    whole = enlarged(request(discs(), orbit(4)), 3)
+    depths = np.full(whole.masks.shape, np.nan, np.float32)
+    # A block's middle pixel is its second, down and across: of the first block, one pixel from the first depth, and
+    # further from the second.
+    depths[0, 0, 1], depths[0, 2, 2] = 1.0, 2.0
+    depths[1, 2, 2], depths[1, 2, 1] = 2.0, 1.0
+    again, _ = shrunk(replace(whole, depths=depths))
+    assert again.depths[0, 0, 0] == 1.0 and again.depths[1, 0, 0] == 1.0
+    assert np.isfinite(again.depths).sum() == 2
+
+
 def test_a_fit_to_large_pictures_is_that_to_small_ones(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(shrinking, "LONGEST", SIZE + 2)
     pictures = np.full((4, SIZE, SIZE, 3), (200, 100, 50), np.uint8)

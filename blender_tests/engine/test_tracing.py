@@ -2,6 +2,7 @@ import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.tracing.march import march
+from dist_engine.tracing.picture import Picture
 from dist_engine.tracing.rays import Rays
 
 from blender_tests.support.closed_forms import Box, Sphere, box_depth, camera, identity, sphere_depth
@@ -61,3 +62,34 @@ def test_threshold_is_the_posters_example() -> None:
     one = torch.ones(1)
     rays = Rays(torch.zeros(1, 3), torch.tensor([[0, 0, 1.0]]), 0.1 * one, one, one, one * 32 / (60 * 512))
     assert rays.threshold().item() == pytest.approx(5e-5, rel=0.05)
+
+
+def test_a_camera_within_the_unit_sphere_sees_nothing_behind_it() -> None:
+    ahead = torch.tensor([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    rays = Rays.through_unit_sphere(torch.tensor([[0.0, 0.0, 0.8]]).expand(3, 3), ahead, torch.ones(3), torch.ones(3))
+    torch.testing.assert_close(rays.near, torch.zeros(3))
+    torch.testing.assert_close(rays.far, torch.tensor([1.8, 0.2, 0.6]))
+    trace = march(Sphere(torch.tensor([0.5])), rays, torch.full((3,), 1e-5), relaxation=1.0)
+    assert trace.hit.tolist() == [True, False, False]
+    assert float(trace.distance[0]) == pytest.approx(0.3, abs=1e-4)
+
+
+def test_a_coarse_threshold_costs_no_accuracy_where_f_is_a_distance() -> None:
+    """The last step goes on by f, which on a ray through the ball's middle is all that is left."""
+    ahead = torch.tensor([[0.0, 0.0, 1.0]])
+    rays = Rays.through_unit_sphere(torch.tensor([[0.0, 0.0, -1.5]]), ahead, torch.ones(1), torch.ones(1))
+    # In steps of 0.1 from the unit sphere, the march comes to 0.035 before the surface.
+    trace = march(Sphere(torch.tensor([0.465])), rays, torch.tensor([0.04]), relaxation=1.0, longest=0.1)
+    assert trace.hit.all() and 0.01 < float(trace.value) < 0.04
+    assert float(trace.distance) == pytest.approx(1.035, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_a_coarse_ray_passes_the_middle_of_its_block(scale: int) -> None:
+    image = Picture(camera(), 0, identity(), 64, 64)
+    rows, columns = image.shape(scale)
+    rays = image.rays(scale)
+    middles = [[(column + 0.5) * scale, (row + 0.5) * scale] for row in range(rows) for column in range(columns)]
+    # By the camera's focal length of 60 and its middle; z is 1 ahead.
+    ways = torch.cat([(torch.tensor(middles) - 32) / 60, torch.ones(rows * columns, 1)], 1)
+    torch.testing.assert_close(rays.directions / rays.directions[:, 2:], ways)
