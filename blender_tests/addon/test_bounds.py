@@ -14,7 +14,7 @@ from mathutils import Euler, Vector
 from blender_tests.support.stage import add_camera, make_picture
 from dist_addon import api
 from dist_addon.scene import bounds as scene_bounds
-from dist_addon.worker.dist_engine.protocol import RequestError
+from dist_addon.worker.dist_engine.protocol import RequestError, View
 
 WIDTH, HEIGHT = 160, 120
 CENTRE = np.array([0.2, -0.1, 0.3])
@@ -98,6 +98,21 @@ def test_a_ball_is_held_tightly(scene, take, count, slack):
     assert empty.name == "DIST Bounds" and empty.empty_display_type == "CUBE"
     assert bpy.context.view_layer.objects.active == empty and bpy.context.selected_objects == [empty]
     check(read(empty), (0.5, 0.5, 0.5), slack)
+
+
+def test_a_hull_that_nothing_narrows_stays_where_it_is():
+    """All of a box, off the middle, is shown by both masks."""
+    turn = np.array(Euler((0.3, -0.2, 1.0)).to_matrix())
+    K = np.array([[100.0, 0, 80], [0, 100, 60], [0, 0, 1]])
+    views = [View(f"{x}", K, np.column_stack([np.eye(3), [x, 0, 6]])) for x in (-0.1, 0.1)]
+    shown = np.ones((HEIGHT, WIDTH), np.int32).cumsum(0).cumsum(1)
+    sums = [np.pad(shown, ((1, 0), (1, 0)))] * 2
+    low, high = np.array([-0.5, -0.1, 0.2]), np.array([0.3, 0.4, 0.9])
+    found = scene_bounds._hull(views, sums, turn, low, high, misses=0)
+    np.testing.assert_allclose(found[0], low, atol=1e-6)
+    np.testing.assert_allclose(found[1], high, atol=1e-6)
+    # Its cells' middles fill it evenly.
+    np.testing.assert_allclose(found[2].mean(0), turn @ (low + high) / 2, atol=1e-6)
 
 
 def test_a_thin_post_counts(scene, take):

@@ -420,15 +420,15 @@ def test_a_script_gives_an_object_another_code(shapes, tmp_path):
         api.import_shapes(tmp_path / "job")
 
 
-@pytest.mark.parametrize("edited", [False, True])
-def test_what_was_applied_to_a_shape_stays(shapes, scene, edited):
+@pytest.mark.parametrize(("edited", "location"), [(False, True), (True, True), (False, False)])
+def test_what_was_applied_to_a_shape_stays(shapes, scene, edited, location):
     thing, other = shapes
     scene.view_layers[0].objects.active = thing
-    thing.rotation_euler, thing.scale = (0.3, -0.2, 1.1), (2.5, 2.5, 2.5)
+    thing.location, thing.rotation_euler, thing.scale = (1, -2, 0.5), (0.3, -0.2, 1.1), (2.5, 2.5, 2.5)
     before = points(thing)
     place = read_placement(thing, prior_files.find_prior("table"), api.evaluate(scene))
     with bpy.context.temp_override(selected_editable_objects=[thing], object=thing, active_object=thing):
-        assert bpy.ops.object.transform_apply(location=True, rotation=True, scale=True) == {"FINISHED"}
+        assert bpy.ops.object.transform_apply(location=location, rotation=True, scale=True) == {"FINISHED"}
     np.testing.assert_allclose(points(thing), before, atol=1e-5)
     if edited:
         thing.data.vertices[0].co.x += 1

@@ -101,6 +101,20 @@ def test_the_lens_may_be_an_angle_and_sizes_the_pictures(tmp_path):
     assert formats.read(path).views[0].K[0, 0] == pytest.approx(100)
 
 
+def test_each_angle_spans_its_own_side(tmp_path):
+    (camera,) = looking_at_origin(1)
+    path = camera_files.write_transforms(tmp_path, [camera])
+    data = json.loads(path.read_text())
+    frame = data["frames"][0]
+    for key in ("fl_x", "fl_y", "cx", "cy"):
+        frame.pop(key, None)
+        data.pop(key, None)
+    # Of 64 x 48 pixels, half of each side before its focal length.
+    data["camera_angle_x"], data["camera_angle_y"] = 2 * math.atan(32 / 80), 2 * math.atan(24 / 100)
+    path.write_text(json.dumps(data))
+    np.testing.assert_allclose(formats.read(path).views[0].K, [[80, 0, 32], [0, 100, 24], [0, 0, 1]])
+
+
 def test_wide_pixels_are_kept(tmp_path):
     cameras = looking_at_origin(3)
     for camera in cameras:

@@ -148,6 +148,31 @@ def test_all_gradients_match_the_formulas(shape: type[ClosedForm], code: torch.T
         compare(found[name], differences(formula, at, name))
 
 
+class Wedge(ClosedForm):
+    """The greater of two planes' distances: along x, one falls and the other rises, less; the code (2,) shifts them."""
+
+    def distance(self, points: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        one, two = points.new_tensor([-0.8, 0.6, 0.0]), points.new_tensor([0.3, 0.91**0.5, 0.0])
+        return torch.maximum(points @ one - code[..., 0], points @ two - code[..., 1])
+
+
+def test_a_kink_moves_as_the_pieces_beside_it_do() -> None:
+    origins = torch.tensor([[-3.0, 0.05, 0.0], [-3.0, 0.1, 0.2], [-3.0, -0.2, 0.1]])
+    ahead = torch.tensor([[1.0, 0.0, 0.0]]).expand(3, 3)
+    rays = Rays.through_unit_sphere(origins, ahead, torch.ones(3), torch.full((3,), 1e-3))
+    code = torch.tensor([-0.3, -0.25], requires_grad=True)
+    wedge = Wedge(code)
+    trace = march(wedge, rays, torch.full((3,), 1e-6), relaxation=1.0, steps=100)
+    assert not trace.hit.any()
+    found = smallest_value(wedge, code, rays, trace.distance, trace.value)
+    # Where -0.8 x + 0.6 y + 0.3 = 0.3 x + 0.91^0.5 y + 0.25.
+    y = origins[:, 1]
+    x = ((0.6 - 0.91**0.5) * y + 0.05) / 1.1
+    torch.testing.assert_close(found.detach(), 0.3 * x + 0.91**0.5 * y + 0.25, atol=1e-4, rtol=0)
+    (slope,) = torch.autograd.grad(found.sum(), code)
+    torch.testing.assert_close(slope, -3 * torch.tensor([0.3, 0.8]) / 1.1)
+
+
 def test_the_papers_gradient_points_along_but_is_too_long() -> None:
     at = start(SPHERE)
     lengths = {}
