@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
