@@ -6,10 +6,10 @@ import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.observations.surface import at_fixed
+from dist_engine.rays import Rays
 from dist_engine.reference.gradients import METHODS, normals, smallest_value, surface_distance
 from dist_engine.tracing.march import march
 from dist_engine.tracing.raster import Raster
-from dist_engine.tracing.rays import Rays
 
 from blender_tests.support.closed_forms import Box, ClosedForm, Sphere, box_depth, identity, sphere_depth
 

@@ -15,11 +15,11 @@ from dist_engine.observations.agreement import disagreeing
 from dist_engine.observations.kind import Estimate
 from dist_engine.observations.normals import with_tangents
 from dist_engine.prior import Prior
+from dist_engine.rays import Rays
 from dist_engine.reference.gradients import normals
 from dist_engine.shapes.latent import LatentKind
 from dist_engine.state import State, Unknowns
 from dist_engine.tracing.march import march
-from dist_engine.tracing.rays import Rays
 
 from blender_tests.support.views import PRIOR, SIZE, orbit, request
 

@@ -21,10 +21,10 @@ from dist_engine.observations.normals import FacingRays, with_tangents
 from dist_engine.observations.points import PointDraw, Points
 from dist_engine.observations.rows import Rows
 from dist_engine.prior import Prior
+from dist_engine.rays import Rays
 from dist_engine.shapes.latent import PRIOR_WEIGHT, LatentKind
 from dist_engine.state import State, Unknowns
 from dist_engine.tracing.march import march
-from dist_engine.tracing.rays import Rays
 
 from blender_tests.support.closed_forms import Box, ClosedShape
 from blender_tests.support.views import PRIOR, SIZE, orbit, request, silhouettes, visible_points

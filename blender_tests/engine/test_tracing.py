@@ -1,9 +1,9 @@
 import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity
+from dist_engine.rays import Rays
 from dist_engine.tracing.march import march
 from dist_engine.tracing.picture import Picture
-from dist_engine.tracing.rays import Rays
 
 from blender_tests.support.closed_forms import Box, Sphere, box_depth, camera, identity, sphere_depth
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from dist_engine.observations.surface import traced
 from dist_engine.observations.warm import Warm
+from dist_engine.rays import Rays
 from dist_engine.tracing.march import Trace, march
-from dist_engine.tracing.rays import Rays
 from torch import Tensor
 
 from blender_tests.support.closed_forms import PlateAndBall

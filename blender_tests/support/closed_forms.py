@@ -15,8 +15,8 @@ import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.decoder import Jacobian
 from dist_engine.protocol import View
+from dist_engine.rays import Rays
 from dist_engine.shapes.shape import Dense, Linear, Springs
-from dist_engine.tracing.rays import Rays
 from torch import Tensor
 
 

@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.decoder import Decoder, Field
 from dist_engine.observations.surface import GRAZING, STENCIL
+from dist_engine.rays import Rays
 from dist_engine.reference.gradients import METHODS, normals, smallest_value, surface_distance
 from dist_engine.reference.strategies import trace_picture
 from dist_engine.tracing.march import Trace, march
 from dist_engine.tracing.raster import Raster
-from dist_engine.tracing.rays import Rays
 from torch import Tensor
 
 from .cases import Case, add_arguments, load_case

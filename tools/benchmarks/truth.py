@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from dist_engine.decoder import Decoder
-from dist_engine.tracing.rays import Rays
+from dist_engine.rays import Rays
 from torch import Tensor
 
 VERSION = 1

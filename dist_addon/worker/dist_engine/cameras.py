@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .protocol import Placement, View
-from .tracing.rays import Rays
+from .rays import Rays
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from torch import Tensor
 from ..cameras import Cameras, Similarity
 from ..meshing import Mesh
 from ..protocol import Bounds, Request, RequestError, covered
+from ..rays import Rays
 from ..shapes.shape import Field
 from ..state import UNIT, rigid_columns
 from ..tracing.march import march
-from ..tracing.rays import Rays
 from .depths import SurfaceHits
 from .kind import INDEPENDENT, Estimate, Goal, Observation, Stage, at_most, block_means, weight_of
 from .outlines import Silhouette

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..cameras import Cameras, Similarity
 from ..meshing import Mesh
 from ..protocol import Request
-from ..tracing.rays import Rays
+from ..rays import Rays
 from .kind import Estimate, Goal, Observation, Pixels, at_most, distance_from, nearest_known, weight_of
 from .rows import Rows
 from .surface import at_fixed, deepest, traced

@@ -19,9 +19,9 @@ from torch import Tensor
 from ..cameras import Cameras, Similarity
 from ..meshing import Mesh
 from ..protocol import Request
+from ..rays import Rays
 from ..shapes.shape import Field, Linear, ShapeField
 from ..state import State, Unknowns
-from ..tracing.rays import Rays
 from .rows import Rows
 from .surface import at_fixed
 

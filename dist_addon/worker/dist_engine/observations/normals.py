@@ -14,8 +14,8 @@ from torch.nn.functional import normalize
 from ..cameras import Cameras, Similarity
 from ..meshing import Mesh
 from ..protocol import Request
+from ..rays import Rays
 from ..shapes.shape import Derivative
-from ..tracing.rays import Rays
 from .kind import INDEPENDENT, Estimate, Goal, Observation, Pixels, at_most, nearest_known, weight_of
 from .rows import Rows
 from .surface import GRAZING, at_points, normals, traced

@@ -13,9 +13,9 @@ from torch.nn.functional import conv2d, max_pool2d, pad
 
 from ..cameras import Cameras, Similarity
 from ..protocol import Request, covered
+from ..rays import Rays
 from ..shapes.shape import Field
 from ..tracing.march import march
-from ..tracing.rays import Rays
 from .agreement import disagreeing
 from .kind import INDEPENDENT, Estimate, Goal, Observation, Pixels, block_means, some
 from .rows import Rows

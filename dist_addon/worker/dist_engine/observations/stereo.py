@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..cameras import Cameras, Similarity
 from ..protocol import Bounds
-from ..tracing.rays import Rays
+from ..rays import Rays
 from .pictures import Pictures
 
 # Distances that are tried within the unit sphere, and behind it as far as infinity.

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..rays import Rays
 from ..shapes.shape import Field, Linear, ShapeField
 from ..tracing.march import Trace, march
-from ..tracing.rays import Rays
 
 # Most steps of a ray: one that grazes the surface takes many short ones, and with 50, many ended before they were
 # nearest, which misled the solver.

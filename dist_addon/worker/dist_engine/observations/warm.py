@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..rays import Rays
 from ..shapes.shape import Field
 from ..tracing.march import Trace
-from ..tracing.rays import Rays
 from .surface import STEPS, traced
 
 # So far behind its hit, a ray is taken to be inside.

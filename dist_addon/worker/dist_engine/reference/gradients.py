@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ..decoder import Field, Jacobian
 from ..observations.surface import GRAZING, STENCIL
+from ..rays import Rays
 from ..tracing.march import march
-from ..tracing.rays import Rays
 
 METHODS = ("implicit", "dist")
 # Points whose derivatives to the code are held at a time: 16 MB for the official decoder. Even: some come in pairs.

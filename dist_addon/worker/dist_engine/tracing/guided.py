@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..decoder import Field
+from ..rays import Rays
 from .lattice import Lattice
 from .march import March, Probe, Trace
 from .memory import Frame, Memory
 from .raster import Raster
-from .rays import Rays
 from .samples import position
 from .scan import DOUBT, DOUBTFUL, SURE, Scan, scan
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .rays import Rays
+from ..rays import Rays
 
 # Cells along the cube's side; the first two levels hold the whole unit sphere, the others what rays look at.
 SIDES = (16, 32, 64, 128)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..rays import Rays
 from ..shapes.shape import Field
-from .rays import Rays
 
 
 @dataclass(frozen=True)

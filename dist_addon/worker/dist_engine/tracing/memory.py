@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ..decoder import Field
+from ..rays import Rays
 from .lattice import Lattice
 from .march import Probe, Trace
 from .models import Models
 from .raster import Raster
-from .rays import Rays
 from .samples import Samples
 
 # The error (of depth) that a pixel's model may gather before the pixel is asked anew.

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..cameras import Cameras, Similarity
+from ..rays import Rays
 from ..shapes.shape import Field
 from .march import Trace
-from .rays import Rays
 
 
 @dataclass(frozen=True)

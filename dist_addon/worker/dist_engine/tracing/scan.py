@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..rays import Rays
 from .lattice import Level
-from .rays import Rays
 
 # Samples of the interpolant are never closer than this (of the finest cell).
 NEAREST = 0.3
