@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import bpy
 from bpy.props import (
@@ -190,8 +190,6 @@ class DIST_ObjectProperties(bpy.types.PropertyGroup):
 @has_inputs(of_views=True)
 class DIST_ViewProperties(bpy.types.PropertyGroup):
     """Which pictures there are, and what in them is the thing."""
-
-    __annotations__: ClassVar = {}
 
 
 @has_inputs(
