@@ -210,7 +210,7 @@ def test_a_damaged_job_keeps_none_in_line(scene, rig, window, name):
     (DAMAGED | ODD)[name][0](folder)
     assert bpy.ops.dist.reconstruct() == {"FINISHED"}
     run_all()
-    assert "Added “DIST Shape”" in running.outcome
+    assert "Added “DIST Shape”" in running.jobs.outcome.text
     assert (listed()[0], len(listed())) == (("cone, reconstruction", "done"), 2)
     item = choose(1)
     assert item.folder == str(folder) and "There is no log." in operators_job_list.describe(item)
@@ -226,7 +226,7 @@ def test_a_damaged_job_keeps_none_in_line(scene, rig, window, name):
 def test_a_flaw_of_ours_keeps_none_in_line(scene, rig, window, monkeypatch, capfd):
     for _ in range(2):
         bpy.ops.dist.reconstruct()
-    real, calls = running._finish, []
+    real, calls = running.jobs._finish, []
 
     def finish(run):
         calls.append(run)
@@ -234,9 +234,9 @@ def test_a_flaw_of_ours_keeps_none_in_line(scene, rig, window, monkeypatch, capf
             raise KeyError("the flaw")
         real(run)
 
-    monkeypatch.setattr(running, "_finish", finish)
-    wait_until(lambda: running.tick() and calls, 30)
-    assert running.failed and "the flaw" in running.outcome
+    monkeypatch.setattr(running.jobs, "_finish", finish)
+    wait_until(lambda: running.jobs.tick() and calls, 30)
+    assert running.jobs.outcome.failed and "the flaw" in running.jobs.outcome.text
     run_all()
     assert len(calls) == 2 and "DIST Shape" in scene.objects and "KeyError: 'the flaw'" in capfd.readouterr().err
 
