@@ -21,7 +21,7 @@ from . import api, preferences
 from .api import common
 from .jobs import Job
 from .jobs.program import WORKER_FOLDER
-from .prior_files import Prior
+from .prior_files import PriorFile
 from .scene import result as scene_result
 from .window import Timer, in_background, redraw
 from .worker.dist_engine.protocol import RequestError, Result, ShapeOrder, ShapeRequest, shape_folder
@@ -41,7 +41,7 @@ class Worker:
     Attributes
     ----------
     job : Job
-    prior : Prior
+    prior : PriorFile
         The only one that it knows.
     order : ShapeOrder or None
         What it is making.
@@ -58,7 +58,7 @@ class Worker:
     """
 
     job: Job
-    prior: Prior
+    prior: PriorFile
     order: ShapeOrder | None = None
     uid: int = 0
     unwanted: bool = False
@@ -249,7 +249,7 @@ class LiveMeshes:
 meshes = LiveMeshes()
 
 
-def _start(prior: Prior, latent: int) -> Worker:
+def _start(prior: PriorFile, latent: int) -> Worker:
     # Blender draws at the same time.
     threads = max((os.cpu_count() or 2) // 2, 1)
     request = ShapeRequest(

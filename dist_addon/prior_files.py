@@ -23,7 +23,7 @@ LARGEST_HEADER = 1 << 20
 
 
 @dataclass(frozen=True)
-class Prior:
+class PriorFile:
     """A shape prior on disk.
 
     Attributes
@@ -120,9 +120,9 @@ class Prior:
         return numbers
 
 
-def priors() -> list[Prior]:
+def priors() -> list[PriorFile]:
     """Return the built-in shape priors, then the user's, each by name; files that cannot be read are left out."""
-    found: list[Prior] = []
+    found: list[PriorFile] = []
     for folder in (FOLDER, user_folder()):
         # Not those that are being written: their names begin with a dot.
         for path in sorted(folder.glob("[!.]*.safetensors")):
@@ -136,7 +136,7 @@ def priors() -> list[Prior]:
     return found
 
 
-def find_prior(prior: str | os.PathLike[str]) -> Prior:
+def find_prior(prior: str | os.PathLike[str]) -> PriorFile:
     """Return a built-in prior or one of the user's by its name, or one by its path.
 
     Raises
@@ -171,7 +171,7 @@ def check_free(name: str) -> None:
         )
 
 
-def keep_prior(source: Path, name: str, file: Path | None = None) -> Prior:
+def keep_prior(source: Path, name: str, file: Path | None = None) -> PriorFile:
     """Copy a prior file among the user's priors, or to `file`; where the very same is there already, nothing changes.
 
     Raises
@@ -191,16 +191,16 @@ def keep_prior(source: Path, name: str, file: Path | None = None) -> Prior:
         raise RequestError(f"The prior cannot be written: {error}. It is in {source.parent}.") from error
 
 
-def _taken(name: str, found: list[Prior]) -> Prior | None:
+def _taken(name: str, found: list[PriorFile]) -> PriorFile | None:
     """The prior whose name is this one, on systems that do not tell capitals from small letters, too."""
     return next((prior for prior in found if prior.name.casefold() == name.casefold()), None)
 
 
 @functools.lru_cache(maxsize=64)
-def _read_prior(path: Path, _mtime: int) -> Prior:
+def _read_prior(path: Path, _mtime: int) -> PriorFile:
     try:
         metadata = _read_header(path)[0].get("__metadata__", {})
-        return Prior(path.stem, path, {str(key): str(value) for key, value in metadata.items()})
+        return PriorFile(path.stem, path, {str(key): str(value) for key, value in metadata.items()})
     except (OSError, ValueError, AttributeError) as error:
         raise RequestError(f"The shape prior {path} is no safetensors file: choose another one.") from error
 

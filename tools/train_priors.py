@@ -29,8 +29,8 @@ from dist_engine.code_space import CodeSpace  # noqa: E402
 from dist_engine.decoder import Decoder  # noqa: E402
 from dist_engine.meshing import extract_mesh  # noqa: E402
 from dist_engine.prior import Prior  # noqa: E402
-from dist_engine.training.apart import told_apart  # noqa: E402
-from dist_engine.training.auto_decoder import Progress, Recipe, train  # noqa: E402
+from dist_engine.training.auto_decoder import Recipe, TrainingProgress, train  # noqa: E402
+from dist_engine.training.confusion import separate_confused  # noqa: E402
 from dist_engine.training.sampling import normalisation, sdf_samples  # noqa: E402
 from dist_engine.training.sizes import SIZES  # noqa: E402
 from generators import GENERATORS  # noqa: E402
@@ -98,7 +98,7 @@ def train_class(name: str, shapes: int, steps: int, out: Path, cache: Path) -> P
         return train(architecture, points, distances, recipe, file, tell, start=start, blame=blame)
 
     decoder, codes = round_of(2, second, round_of(1, first, None if table is None else (table.decoder, table.codes)))
-    decoder, codes, blame = told_apart(decoder, codes, points, distances, torch.Generator().manual_seed(0))
+    decoder, codes, blame = separate_confused(decoder, codes, points, distances, torch.Generator().manual_seed(0))
     decoder, codes = round_of(4, fourth, round_of(3, third, (decoder, codes), blame))
     decoder, codes = round_of(5, replace(fourth, missing=STILL_MORE), (decoder, codes))
     about = {
@@ -162,7 +162,7 @@ def sample_shape(name: str, cache: Path, seed: int) -> None:
     beside.replace(sample_file(cache, seed))
 
 
-def show(name: str, steps: int, progress: Progress) -> bool:
+def show(name: str, steps: int, progress: TrainingProgress) -> bool:
     """Print one line of progress over the last; always goes on."""
     left = time.strftime("%H:%M:%S", time.gmtime(progress.seconds_left))
     text = f"\r{name}: step {progress.step} of {steps}, error {progress.loss:.5f}, {left} left "

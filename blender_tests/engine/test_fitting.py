@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity, skew
-from dist_engine.decoder import Field
+from dist_engine.decoder import DecoderField
 from dist_engine.fitting import levenberg_marquardt
 from dist_engine.fitting.fit import Fit, fit
 from dist_engine.fitting.problem import Problem
@@ -19,7 +19,7 @@ from dist_engine.fitting.start import TURNS, start_places, start_states
 from dist_engine.observations import Observations
 from dist_engine.observations.agreement import disagreeing
 from dist_engine.observations.outlines import Outlines
-from dist_engine.observations.points import Points
+from dist_engine.observations.points import SurfacePoints
 from dist_engine.prior import Prior
 from dist_engine.protocol import Request, RequestError, View
 from dist_engine.shapes.latent import LatentKind
@@ -60,7 +60,7 @@ def kind_of(prior: Prior, job: Request) -> LatentKind:
     return LatentKind(prior, given=None if job.code is None else prior.as_code(job.code))
 
 
-def seen_normals(field: Field, views: list[View]) -> np.ndarray:
+def seen_normals(field: DecoderField, views: list[View]) -> np.ndarray:
     """What a view sees of the decoder's own gradient, in the camera's frame: (1, SIZE, SIZE, 3)."""
     y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
     pixels = torch.stack([x.flatten(), y.flatten()], 1) + 0.5
@@ -161,15 +161,15 @@ def test_beside_masks_who_sees_points_counts_once_there_is_a_start(
     job = request(silhouettes(prior.codes[5], views, identity), views)
     job = replace(job, masked=np.full(4, masked), points=points, sights=seen)
     job = replace(job, settings=replace(job.settings, iterations=2, rays=400))
-    rows, counted = Points.rows, list[bool]()
+    rows, counted = SurfacePoints.rows, list[bool]()
 
-    def spied(self: Points, drawn: Any, estimate: Any) -> Any:
+    def spied(self: SurfacePoints, drawn: Any, estimate: Any) -> Any:
         rays, _ = self.sights(drawn, estimate.state.cameras, estimate.state.place)
         assert len(rays.views) in (0, len(drawn.points)) and len(drawn.points)
         counted.append(len(rays.views) > 0)
         return rows(self, drawn, estimate)
 
-    monkeypatch.setattr(Points, "rows", spied)
+    monkeypatch.setattr(SurfacePoints, "rows", spied)
     monkeypatch.setattr("dist_engine.fitting.start.CANDIDATES", 10)
     monkeypatch.setattr("dist_engine.fitting.fit.STARTS", 2)
     observations = observed(job)

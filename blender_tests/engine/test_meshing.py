@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from dist_engine import meshing
-from dist_engine.meshing import Lattice, extract_mesh, marching_cubes
+from dist_engine.meshing import SignLattice, extract_mesh, marching_cubes
 from dist_engine.prior import Prior
 from generators import GENERATORS
 from torch import Tensor
@@ -86,7 +86,7 @@ def test_a_sphere_comes_out_round_closed_and_wound_outwards() -> None:
 def test_the_triangles_are_the_dense_lattices(shape: ClosedForm) -> None:
     wanted = triangles(*dense(shape, 64), 64)
     assert len(wanted)
-    assert np.array_equal(triangles(*marching_cubes(Lattice(shape, 64)), 64), wanted)
+    assert np.array_equal(triangles(*marching_cubes(SignLattice(shape, 64)), 64), wanted)
 
 
 def test_few_nodes_are_asked_and_each_once() -> None:
@@ -98,7 +98,7 @@ def test_few_nodes_are_asked_and_each_once() -> None:
             return super().distance(points, code)
 
     shape = Watched(torch.tensor([0.8]))
-    marching_cubes(Lattice(shape, 128))
+    marching_cubes(SignLattice(shape, 128))
     assert shape.counter["mesh"] <= 0.06 * 128**3
     nodes = torch.cat(asked)
     assert len(nodes) == shape.counter["mesh"]
@@ -109,7 +109,7 @@ def test_few_nodes_are_asked_and_each_once() -> None:
 def test_a_surface_that_was_met_is_followed_where_the_bounds_trusted_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meshing, "SAFETY", 0.6)
     shape = Box(torch.tensor([0.513, 0.217, 0.309]))
-    followed, unfollowed = Lattice(shape, 64), Lattice(shape, 64)
+    followed, unfollowed = SignLattice(shape, 64), SignLattice(shape, 64)
     monkeypatch.setattr(unfollowed, "_follow", lambda cells: cells)
     wanted = triangles(*dense(shape, 64), 64)
     assert not np.array_equal(triangles(*marching_cubes(unfollowed), 64), wanted)
@@ -119,7 +119,7 @@ def test_a_surface_that_was_met_is_followed_where_the_bounds_trusted_too_much(mo
 @pytest.mark.parametrize(("radius", "pieces"), [(0.01, 1), (0.03, 2)])
 def test_crumbs_of_less_than_a_thousandth_of_the_area_are_left_out(radius: float, pieces: int) -> None:
     shape = TwoBalls(torch.tensor([radius]))
-    assert igl.facet_components(marching_cubes(Lattice(shape, 256))[1].astype(np.int64))[0] == 2
+    assert igl.facet_components(marching_cubes(SignLattice(shape, 256))[1].astype(np.int64))[0] == 2
     mesh = extract_mesh(shape, 256)
     assert igl.facet_components(mesh.faces.astype(np.int64))[0] == pieces
     assert len(np.unique(mesh.faces)) == len(mesh.vertices)
@@ -128,7 +128,7 @@ def test_crumbs_of_less_than_a_thousandth_of_the_area_are_left_out(radius: float
 
 @pytest.mark.parametrize("shape", [Sphere(torch.tensor([0.6])), Squares(torch.tensor([0.6]))])
 def test_the_newton_step_puts_vertices_onto_the_zero(shape: ClosedForm) -> None:
-    before = np.abs(np.linalg.norm(marching_cubes(Lattice(shape, 64))[0], axis=1) - 0.6).max()
+    before = np.abs(np.linalg.norm(marching_cubes(SignLattice(shape, 64))[0], axis=1) - 0.6).max()
     after = (extract_mesh(shape, 64).vertices.norm(dim=1) - 0.6).abs().max()
     assert before > 1e-4
     assert after < 1e-6

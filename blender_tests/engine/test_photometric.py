@@ -16,7 +16,7 @@ from dist_engine.meshing import Mesh
 from dist_engine.observations import Observations
 from dist_engine.observations.colours import SharedColours
 from dist_engine.observations.kind import Estimate
-from dist_engine.observations.pictures import Pictures, neighbours
+from dist_engine.observations.pictures import PicturePyramid, neighbours
 from dist_engine.observations.rows import Rows
 from dist_engine.observations.stereo import match
 from dist_engine.protocol import Bounds, Placement, Request, RequestError, Settings, View
@@ -103,7 +103,7 @@ def request(views: list[View], pictures: np.ndarray, **given: Any) -> Request:
 )
 def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
     views = shots()
-    pictures = Pictures(pictures_of_ball(views, np.tile([1.0, 0.0], (len(views), 1))), torch.device("cpu"))
+    pictures = PicturePyramid(pictures_of_ball(views, np.tile([1.0, 0.0], (len(views), 1))), torch.device("cpu"))
     pictures.levels = [level.double() for level in pictures.levels]
     cameras = Cameras(*(part.double() for part in vars(Cameras.from_views(views, torch.device("cpu"))).values()))
     # Somewhat scaled, turned and shifted, and a ball that is a little off.
@@ -167,7 +167,7 @@ def test_a_ball_is_found_from_pictures_alone_however_exposed(tmp_path: Path) -> 
 
 def test_stereo_tells_the_thing_from_what_is_behind() -> None:
     views = shots()
-    pictures = Pictures(pictures_of_ball(views, np.tile([1.0, 0.0], (len(views), 1))), torch.device("cpu"))
+    pictures = PicturePyramid(pictures_of_ball(views, np.tile([1.0, 0.0], (len(views), 1))), torch.device("cpu"))
     cameras = Cameras.from_views(views, torch.device("cpu"))
     y, x = torch.meshgrid(torch.arange(4, SIZE, 6), torch.arange(4, SIZE, 6), indexing="ij")
     pixels = torch.stack([x.flatten(), y.flatten()], 1) + 0.5
@@ -188,7 +188,7 @@ def test_stereo_tells_the_thing_from_what_is_behind() -> None:
 
 def test_what_a_partner_does_not_see_is_not_compared() -> None:
     views = shots()
-    pictures = Pictures(pictures_of_ball(views, np.tile([1.0, 0.0], (len(views), 1))), torch.device("cpu"))
+    pictures = PicturePyramid(pictures_of_ball(views, np.tile([1.0, 0.0], (len(views), 1))), torch.device("cpu"))
     cameras = Cameras.from_views(views, torch.device("cpu"))
     state = State.start(ClosedShape.of(TwoBalls, torch.zeros(1)), AS_IT_IS, cameras)
     estimate = Estimate(state, state.shape.field(Counter()), Unknowns())

@@ -15,10 +15,10 @@ from dist_engine.fitting import levenberg_marquardt
 from dist_engine.fitting.model import Quadratic
 from dist_engine.fitting.problem import Problem
 from dist_engine.observations import Drawn, Observations
-from dist_engine.observations.depths import EXACT, Depths, SurfaceHits
+from dist_engine.observations.depths import EXACT, DepthMaps, SurfaceHits
 from dist_engine.observations.kind import INDEPENDENT, Estimate
 from dist_engine.observations.normals import FacingRays, with_tangents
-from dist_engine.observations.points import PointDraw, Points
+from dist_engine.observations.points import PointDraw, SurfacePoints
 from dist_engine.observations.rows import Rows
 from dist_engine.prior import Prior
 from dist_engine.rays import Rays
@@ -89,20 +89,20 @@ def some_depths(state: State, count: int) -> tuple[SurfaceHits, torch.Tensor, to
 
 
 def hits_at(state: State, views: torch.Tensor, pixels: torch.Tensor, depth: torch.Tensor) -> SurfaceHits:
-    """Depths along the cameras' axes, seen at pixels."""
+    """DepthMaps along the cameras' axes, seen at pixels."""
     rays = state.cameras.rays(views, pixels, state.place)
     return SurfaceHits(rays, views, depth / rays.cosine / state.place.scale, 1.0)
 
 
-def some_points(world: torch.Tensor, seen: torch.Tensor) -> Points:
-    """Points (P, 3) in double precision, and the views (P, V) that see them."""
-    kind = Points(world.numpy(), seen.numpy(), NOISE, False, torch.device("cpu"), torch.Generator())
+def some_points(world: torch.Tensor, seen: torch.Tensor) -> SurfacePoints:
+    """SurfacePoints (P, 3) in double precision, and the views (P, V) that see them."""
+    kind = SurfacePoints(world.numpy(), seen.numpy(), NOISE, False, torch.device("cpu"), torch.Generator())
     kind.world = world
     return kind
 
 
 def some_normals(state: State, seen: SurfaceHits, normals: torch.Tensor) -> FacingRays:
-    """Normals (N, 3), each in its camera's frame, where others see something."""
+    """NormalMaps (N, 3), each in its camera's frame, where others see something."""
     axes = with_tangents(normals) @ state.cameras.rotation[seen.views] @ state.place.rotation
     # So small a pixel that the trace ends on the surface.
     return FacingRays(replace(seen.rays, pixel=torch.full_like(seen.rays.pixel, 1e-9)), seen.views, axes, 1.0)
@@ -128,7 +128,7 @@ def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
         ]
 
     def residuals(state: State) -> torch.Tensor:
-        return torch.cat([block.whitened() for block in rows(state)])
+        return torch.cat([block.in_sigmas() for block in rows(state)])
 
     jacobian = torch.cat([block.jacobian() for block in rows(state)])
     count = unknowns.count(state)
@@ -162,7 +162,7 @@ def test_the_jacobian_of_normals_is_that_of_what_a_new_trace_sees(unknowns: Unkn
     count = unknowns.count(state)
     assert len(hit) > 30 and jacobian.shape == (2 * len(hit), count)
     steps = 1e-5 * torch.randn(3, count, dtype=torch.float64, generator=generator)
-    pairs = [[rows(unknowns.retract(state, sign * step), hit).whitened() for sign in (1, -1)] for step in steps]
+    pairs = [[rows(unknowns.retract(state, sign * step), hit).in_sigmas() for sign in (1, -1)] for step in steps]
     differences = torch.stack([(one - other) / 2 for one, other in pairs], 1)
     predicted = jacobian @ steps.T
     # Where a stencil's end passes from one linear piece of the decoder to the next, it is off by a little.
@@ -248,7 +248,7 @@ def test_what_is_seen_of_points_does_not_move_with_the_cameras() -> None:
     steps = 1e-6 * torch.eye(unknowns.count(state), dtype=torch.float64)
     for row, rows in enumerate(about(state)):
         jacobian = rows.jacobian()
-        pairs = [[about(unknowns.retract(state, sign * step))[row].whitened() for sign in (1, -1)] for step in steps]
+        pairs = [[about(unknowns.retract(state, sign * step))[row].in_sigmas() for sign in (1, -1)] for step in steps]
         differences = torch.stack([(one - other) / 2e-6 for one, other in pairs], 1)
         # How a ray turns as its camera moves, about a point that stays, is left out.
         assert (differences - jacobian).abs().max() < 0.02 * jacobian.abs().max()
@@ -318,7 +318,7 @@ def test_noise_about_a_thin_part_does_not_thicken_it() -> None:
     state = State.start(ClosedShape.of(Box, plate.code), IDENTITY, one_camera())
     at = estimate(state, Unknowns(place=False))
     met, stopped = seen.meet(at, noise)
-    pulls = [seen.depth_rows(at, there, noise).whitened().clamp(-1, 1) for there in (met, seen.distance)]
+    pulls = [seen.depth_rows(at, there, noise).in_sigmas().clamp(-1, 1) for there in (met, seen.distance)]
     # As far as 4000 of them tell. f at the noisy points themselves would pull outwards.
     assert pulls[0].mean().abs() < 0.05 and pulls[1].mean() > 0.4
     assert stopped.isfinite().float().mean() < 0.01
@@ -340,7 +340,7 @@ def test_of_many_that_err_together_no_more_count_than_err_on_their_own(there: in
     generator = torch.Generator().manual_seed(5)
     depths = np.full((VIEWS, 64, 64), np.nan, np.float32)
     depths.ravel()[np.random.default_rng(0).choice(depths.size, there, replace=False)] = 6.0
-    kind = Depths(depths, NOISE, torch.device("cpu"), generator)
+    kind = DepthMaps(depths, NOISE, torch.device("cpu"), generator)
     drawn = kind.draw(600)
     rows = next(iter(kind.rows(drawn, estimate(state_of_floats(state), Unknowns()))))
     # A share is of a ray of INDEPENDENT.

@@ -21,8 +21,8 @@ from dist_engine.protocol import MeshArrays, MeshFile, PriorResult, RequestError
 from dist_engine.reference import evaluation
 from dist_engine.reporting import Cancelled
 from dist_engine.training import auto_decoder
-from dist_engine.training.apart import FAVOUR, told_apart
-from dist_engine.training.auto_decoder import Progress, Recipe, train
+from dist_engine.training.auto_decoder import Recipe, TrainingProgress, train
+from dist_engine.training.confusion import FAVOUR, separate_confused
 from dist_engine.training.meshes import READERS
 from dist_engine.training.sizes import SIZES
 from torch import Tensor
@@ -63,7 +63,7 @@ def box_samples(count: int = 4000) -> tuple[Tensor, Tensor]:
     return points, torch.stack(distances)
 
 
-def always(_progress: Progress) -> bool:
+def always(_progress: TrainingProgress) -> bool:
     return True
 
 
@@ -73,7 +73,7 @@ def weights(made: tuple[torch.nn.Module, Tensor]) -> list[Tensor]:
 
 def test_codes_hold_their_shapes(tmp_path: Path) -> None:
     points, distances = box_samples()
-    told: list[Progress] = []
+    told: list[TrainingProgress] = []
     decoder, codes = train(
         TINY, points, distances, Recipe(steps=500), tmp_path / "c", lambda p: bool(told.append(p)) or True
     )
@@ -126,7 +126,7 @@ def test_another_trainings_checkpoint_is_left_alone(tmp_path: Path, monkeypatch,
     assert seen[0] == 1
 
 
-def test_what_a_symmetric_decoder_confuses_is_told_apart() -> None:
+def test_what_a_symmetric_decoder_confuses_is_separate_confused() -> None:
     generator = torch.Generator().manual_seed(0)
     # Boxes, every other one on the left, and a decoder that does not see left and right.
     points = torch.rand(40, 3000, 3, generator=generator) * 1.6 - 0.8
@@ -143,7 +143,7 @@ def test_what_a_symmetric_decoder_confuses_is_told_apart() -> None:
         if "point" in layer:
             layer["point"].data[:, 0] = 0
     before = [weight.clone() for weight in weights((decoder, codes))]
-    shaken, moved, blame = told_apart(decoder, codes, points, distances, generator)
+    shaken, moved, blame = separate_confused(decoder, codes, points, distances, generator)
     assert all(torch.equal(*pair) for pair in zip(weights((decoder, codes)), before, strict=True))
 
     def separable(some: Tensor) -> float:
@@ -294,7 +294,7 @@ def test_a_preview_shows_the_shapes_top_and_front(quick, tmp_path: Path) -> None
     stick = box("stick", (0.15, 0.8, 0.15))
     _, prior = run(tmp_path / "job", TrainRequest("s", [stick, *boxes()], up="+y", front="-x", steps=400, device="cpu"))
     for up, front, upright in (("+y", "-x", True), ("+z", "+y", False)):
-        (picture,) = task.look(prior.decoder, prior.codes[:1], up, front)
+        (picture,) = task.preview_pictures(prior.decoder, prior.codes[:1], up, front)
         lit = picture[..., 0] > 30
         rows, columns = np.nonzero(lit)
         assert (np.ptp(rows) > 1.5 * np.ptp(columns)) == upright

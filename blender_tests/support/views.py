@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from dist_engine.cameras import Cameras, Similarity
-from dist_engine.decoder import Field
+from dist_engine.decoder import DecoderField
 from dist_engine.prior import Prior
 from dist_engine.protocol import Bounds, Request, Settings, View
 from dist_engine.tracing.march import march
@@ -52,7 +52,7 @@ def request(masks: np.ndarray, views: list[View], **settings: object) -> Request
     return Request(views=views, masks=masks, bounds=bounds, settings=Settings(**chosen), prior="my table")
 
 
-def visible_points(field: Field, cameras: Cameras, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def visible_points(field: DecoderField, cameras: Cameras, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points of the surface that a camera sees, which one, and the same as pictures of depth (V, SIZE, SIZE)."""
     place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
     generator = torch.Generator().manual_seed(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..inputs import Background, Depths
-from ..prior_files import Prior, find_prior, priors
+from ..prior_files import PriorFile, find_prior, priors
 from ..scene.calibration import ImportedCameras
 from ..worker.dist_engine.protocol import Settings
 from .cameras import import_cameras
@@ -46,7 +46,7 @@ __all__ = [
     "ImportedCameras",
     "Inputs",
     "MadeBounds",
-    "Prior",
+    "PriorFile",
     "Reconstruction",
     "Rendering",
     "Settings",

@@ -12,7 +12,7 @@ import numpy as np
 from ..inputs import OF_EACH_VIEW
 from ..scene import cameras as scene_cameras
 from ..scene import masks as scene_masks
-from ..scene.shots import Cameras, Shot, check_frames, list_shots
+from ..scene.shots import CameraSource, Shot, check_frames, list_shots
 from ..steps import Steps, at_once, finish
 from ..worker.dist_engine.protocol import RequestError
 from .reconstruction import Inputs, gathering
@@ -50,7 +50,7 @@ class ViewCheck:
     thumbnail: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
-def checking_views(cameras: Cameras | None, **inputs: Unpack[Inputs]) -> Steps[list[ViewCheck]]:
+def checking_views(cameras: CameraSource | None, **inputs: Unpack[Inputs]) -> Steps[list[ViewCheck]]:
     """Look at each view as `gather` would at it alone, pausing after each; nothing is started, and nothing changed.
 
     Parameters

@@ -17,7 +17,7 @@ from .. import preferences, storage, worker_python
 from ..jobs import Job, JobError, Program, Progress, WorkerPython, check_usable, lock, new_folder, spare
 from ..jobs.environment import clean_environment
 from ..jobs.program import WORKER_FOLDER
-from ..prior_files import Prior
+from ..prior_files import PriorFile
 from ..window import in_background
 from ..worker.dist_engine.protocol import CHECKPOINT_FILE, PRIOR_FILE, RequestError, copy_file, read_task
 
@@ -35,7 +35,7 @@ def start(
     request: AnyRequest,
     folder: str | os.PathLike[str] | None,
     worker_folder: Path,
-    prior: Prior | None = None,
+    prior: PriorFile | None = None,
     resumes: bool = False,
 ) -> Job:
     """Write a checked request, with the prior that it needs, into a folder and start a worker on it.
@@ -47,7 +47,7 @@ def start(
         Made where it is missing; empty, or that of an earlier job; None: a new one.
     worker_folder : Path
         The worker that Python runs.
-    prior : Prior, optional
+    prior : PriorFile, optional
     resumes : bool
         Keep an earlier run's checkpoint: the worker knows whether it can go on from it.
 

@@ -25,8 +25,8 @@ from ..scene.depths import read_depths
 from ..scene.drawn_masks import draw_layers, read_layers
 from ..scene.masks import Masks
 from ..scene.placement import read_placement
-from ..scene.points import Points, read_points
-from ..scene.shots import Cameras, Shot, list_shots
+from ..scene.points import PointSource, read_points
+from ..scene.shots import CameraSource, Shot, list_shots
 from ..scene.tracks import check_solved, read_tracks, solve_to_world
 from ..steps import Steps, at_once
 from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
@@ -73,7 +73,7 @@ class Inputs(TypedDict, total=False):
     depths: Depths | None
     tracks: bpy.types.MovieClip | None
     colours: bool
-    points: Points | None
+    points: PointSource | None
     prior: str | os.PathLike[str]
     start: bpy.types.Object | None
     quality: str
@@ -87,7 +87,7 @@ class Inputs(TypedDict, total=False):
 
 
 def gathering(
-    cameras: Cameras | None,
+    cameras: CameraSource | None,
     bounds: bpy.types.Object | None = None,
     *,
     frames: Iterable[int] | None = None,
@@ -96,7 +96,7 @@ def gathering(
     depths: Depths | None = None,
     tracks: bpy.types.MovieClip | None = None,
     colours: bool = False,
-    points: Points | None = None,
+    points: PointSource | None = None,
     prior: str | os.PathLike[str] = "table",
     start: bpy.types.Object | None = None,
     quality: str = "normal",
@@ -282,7 +282,7 @@ def _with_tracks(points: np.ndarray | None, tracked: np.ndarray, sights: np.ndar
 
 @spelled_out(gathering)
 def start_reconstruction(
-    cameras: Cameras | None,
+    cameras: CameraSource | None,
     bounds: bpy.types.Object | None = None,
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -360,7 +360,7 @@ class MadeBounds:
 
 
 def making_bounds(
-    cameras: Cameras | None,
+    cameras: CameraSource | None,
     empty: bpy.types.Object | None = None,
     *,
     frames: Iterable[int] | None = None,

@@ -14,7 +14,7 @@ from mathutils import Matrix as BlenderMatrix
 from .. import preferences
 from ..jobs import Job
 from ..jobs.program import WORKER_FOLDER
-from ..prior_files import Prior, find_prior
+from ..prior_files import PriorFile, find_prior
 from ..scene import axes as scene_axes
 from ..scene import placement as scene_placement
 from ..scene import result as scene_result
@@ -252,7 +252,7 @@ def _load(folder: str | os.PathLike[str]) -> ShapesResult:
 
 
 def _start(
-    prior: Prior,
+    prior: PriorFile,
     codes: np.ndarray,
     placements: list[Placement],
     resolution: int,

@@ -13,7 +13,7 @@ import bpy
 from .. import preferences, prior_files
 from ..jobs import Job
 from ..jobs.program import WORKER_FOLDER
-from ..prior_files import Prior
+from ..prior_files import PriorFile
 from ..scene import meshes as scene_meshes
 from ..scene import training as scene_training
 from ..worker.dist_engine.protocol import (
@@ -41,7 +41,7 @@ class Training:
 
     Attributes
     ----------
-    prior : Prior
+    prior : PriorFile
     report : dict
         The worker's report; see `protocol.PriorResult`.
     folder : Path
@@ -50,7 +50,7 @@ class Training:
         The image “DIST Training”, with the training's losses and pictures; None for an import.
     """
 
-    prior: Prior
+    prior: PriorFile
     report: dict[str, Any]
     folder: Path
     image: bpy.types.Image | None
@@ -184,7 +184,7 @@ def import_prior(job: Job, file: str | os.PathLike[str] | None) -> Training:
 
 def keep_prior(
     source: str | os.PathLike[str], name: str | None = None, *, file: str | os.PathLike[str] | None = None
-) -> Prior:
+) -> PriorFile:
     """Copy a prior's file, such as another person's, among the user's priors, with the picture beside it.
 
     Parameters

@@ -24,7 +24,7 @@ UNDISTORT = (
 
 
 @dataclass(frozen=True)
-class Shot:
+class CalibratedPicture:
     """A picture and its camera, as a file says it.
 
     Attributes
@@ -108,7 +108,7 @@ def rotation_to_z(up: str) -> np.ndarray:
 
 def combine(
     name: str,
-    shots: Sequence[Shot],
+    shots: Sequence[CalibratedPicture],
     up: str,
     points: np.ndarray | None = None,
     colors: np.ndarray | None = None,
@@ -150,7 +150,7 @@ def combine(
     return Calibration(name, first.size, aspect, views, [shot.picture for shot in shots], up, points, colors)
 
 
-def _check(shot: Shot) -> Shot:
+def _check(shot: CalibratedPicture) -> CalibratedPicture:
     """A shot with a clean camera of its own; raises `RequestError` for what is no camera."""
     K, pose, (width, height) = np.array(shot.K, float), np.array(shot.world_to_camera, float), shot.size
     if not shot.name or "\0" in shot.name or "\0" in str(shot.picture):

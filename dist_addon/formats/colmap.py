@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..worker.dist_engine.protocol import RequestError
-from .calibration import ROUNDING, UNDISTORT, Calibration, Shot, combine
+from .calibration import ROUNDING, UNDISTORT, CalibratedPicture, Calibration, combine
 from .files import exists, numbers, read_lines
 
 FILES = ("cameras", "images", "points3D")
@@ -107,7 +107,9 @@ def read(folder: Path, suffix: str) -> Calibration:
         camera = cameras.get(image.camera)
         if camera is None:
             raise RequestError(f"{image.where}: there is no camera {image.camera} in {cameras_file.name}.")
-        shots.append(Shot(image.where, picture.stem, picture, camera.size, camera.intrinsics(), _pose(image)))
+        shots.append(
+            CalibratedPicture(image.where, picture.stem, picture, camera.size, camera.intrinsics(), _pose(image))
+        )
     points = colors = None
     if points_file.is_file():
         rows = np.array((_binary_points if binary else _text_points)(points_file)).reshape(-1, 6)

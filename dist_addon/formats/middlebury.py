@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..worker.dist_engine.protocol import RequestError
-from .calibration import MOST_VIEWS, Calibration, Shot, combine
+from .calibration import MOST_VIEWS, CalibratedPicture, Calibration, combine
 from .files import numbers, read_lines, sizes_of
 
 # In the benchmark's dinosaur and temple, y points up.
@@ -51,5 +51,5 @@ def read(path: Path) -> Calibration:
         if K[2, 2] == 0 or (K[[1, 2, 2], [0, 0, 1]] != 0).any():
             raise RequestError(f"{where}: K is {K.tolist()}: it must be upper triangular.")
         pose = np.column_stack([rotation, translation])
-        shots.append(Shot(where, Path(name).stem, picture, size, K / K[2, 2], pose))
+        shots.append(CalibratedPicture(where, Path(name).stem, picture, size, K / K[2, 2], pose))
     return combine(path.parent.absolute().name or path.name.removesuffix("_par.txt"), shots, UP)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..worker.dist_engine.protocol import RequestError
-from .calibration import MOST_VIEWS, UNDISTORT, Calibration, Shot, combine
+from .calibration import MOST_VIEWS, UNDISTORT, CalibratedPicture, Calibration, combine
 from .files import check_size, exists, sizes_of
 
 # The world of NeRF's files, and what instant-ngp and nerfstudio make of COLMAP's.
@@ -58,7 +58,9 @@ def read(path: Path) -> Calibration:
         sizes = sizes_of(pictures, path.name)
     shots = []
     for frame, where, picture, size in zip(frames, places, pictures, sizes, strict=True):
-        shots.append(Shot(where, picture.stem, picture, size, _intrinsics(frame, size, where), _pose(frame, where)))
+        shots.append(
+            CalibratedPicture(where, picture.stem, picture, size, _intrinsics(frame, size, where), _pose(frame, where))
+        )
     name = path.parent.absolute().name or path.stem
     return combine(name, shots, UP)
 

@@ -37,11 +37,11 @@ class InstallError(Exception):
     """The environment could not be made; the message says why and what to do."""
 
 
-class Cancelled(Exception):
+class InstallCancelled(Exception):
     """It was asked to stop."""
 
 
-class Steps:
+class Programs:
     """Runs programs one after the other, and can be cancelled from another thread at any time."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Steps:
         print("$", *command, file=sys.stderr, flush=True)
         with self._guard:
             if self._cancelled:
-                raise Cancelled
+                raise InstallCancelled
             self._child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -84,7 +84,7 @@ class Steps:
                 on_line(line)
         code = self._child.wait()
         if self._cancelled:
-            raise Cancelled
+            raise InstallCancelled
         return code, last
 
 
@@ -106,7 +106,7 @@ def stage(name: str, step: int = 0, steps: int = 0) -> None:
     say("progress", stage=name, step=step, steps=steps, loss=None, seconds_left=None)
 
 
-def find_base(steps: Steps) -> str:
+def find_base(steps: Programs) -> str:
     """Return a Python that can make virtual environments: the one that runs this, or one on the search path."""
     names = [*(f"python3.{minor}" for minor in (13, 12, 11, 10, 14)), "python3", "python"]
     found = [sys.executable, *filter(None, map(shutil.which, names))]
@@ -124,7 +124,7 @@ def find_base(steps: Steps) -> str:
     )
 
 
-def make(folder: Path, request: dict[str, Any], steps: Steps) -> None:
+def make(folder: Path, request: dict[str, Any], steps: Programs) -> None:
     """Make the environment that a request describes, in place of what is there."""
     stage("prepare")
     environment = folder / "env"
@@ -192,7 +192,7 @@ def remove(environment: Path) -> None:
 def main() -> int:
     """Make it, and say how it ended."""
     folder = Path(sys.argv[1])
-    steps = Steps()
+    steps = Programs()
 
     def listen() -> None:
         for line in sys.stdin:
@@ -203,7 +203,7 @@ def main() -> int:
     threading.Thread(target=listen, daemon=True).start()
     try:
         make(folder, json.loads((folder / "request.json").read_text(encoding="utf-8")), steps)
-    except Cancelled:
+    except InstallCancelled:
         with contextlib.suppress(InstallError):
             remove(folder / "env")
         say("cancelled")

@@ -10,7 +10,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..prior_files import Prior
+from ..prior_files import PriorFile
 from ..worker.dist_engine.code_space import CodeSpace
 from ..worker.dist_engine.protocol import RequestError
 from . import result as scene_result
@@ -24,12 +24,12 @@ class Axes:
 
     Attributes
     ----------
-    prior : Prior
+    prior : PriorFile
     space : CodeSpace
     code : (latent,) array
     """
 
-    prior: Prior
+    prior: PriorFile
     space: CodeSpace
     code: np.ndarray
 
@@ -70,7 +70,7 @@ def move(thing: bpy.types.Object, wanted: Sequence[float]) -> None:
     scene_result.set_code(thing, code)
 
 
-def code_space(prior: Prior) -> CodeSpace:
+def code_space(prior: PriorFile) -> CodeSpace:
     """The space of a prior's codes; measured once for each version of its file."""
     try:
         return _measure(prior.path, prior.path.stat().st_mtime_ns)
@@ -80,4 +80,4 @@ def code_space(prior: Prior) -> CodeSpace:
 
 @functools.lru_cache(maxsize=16)
 def _measure(path: Path, _mtime: int) -> CodeSpace:
-    return CodeSpace.of(Prior(path.stem, path, {}).codes())
+    return CodeSpace.of(PriorFile(path.stem, path, {}).codes())

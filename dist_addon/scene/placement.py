@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import bpy
 import numpy as np
 
-from ..prior_files import Prior
+from ..prior_files import PriorFile
 from ..worker.dist_engine.protocol import Placement, RequestError
 from . import bounds as scene_bounds
 from . import result as scene_result
@@ -16,7 +16,9 @@ from . import result as scene_result
 Matrix = Sequence[Sequence[float]] | np.ndarray
 
 
-def read_placement(where: bpy.types.Object | Matrix | None, prior: Prior, depsgraph: bpy.types.Depsgraph) -> Placement:
+def read_placement(
+    where: bpy.types.Object | Matrix | None, prior: PriorFile, depsgraph: bpy.types.Depsgraph
+) -> Placement:
     """Return where a thing stands.
 
     Parameters
@@ -25,7 +27,7 @@ def read_placement(where: bpy.types.Object | Matrix | None, prior: Prior, depsgr
         A reconstruction's object: where it stands now. An Empty: bounds, which the thing fills as a fit starts. A
         matrix: from the thing's own frame (right, back, up; the prior's unit) to the world. None: the world's origin,
         with the prior's unit one Blender unit long.
-    prior : Prior
+    prior : PriorFile
         What the thing's shape is from.
     depsgraph : Depsgraph
 

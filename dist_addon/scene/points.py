@@ -10,7 +10,7 @@ import numpy as np
 from ..worker.dist_engine.protocol import Bounds, RequestError
 
 # A mesh or a point cloud, or an array (N, 3) of the world.
-Points = bpy.types.Object | np.ndarray
+PointSource = bpy.types.Object | np.ndarray
 
 KINDS = {"MESH", "POINTCLOUD"}
 MOST = 1_000_000
@@ -18,7 +18,7 @@ MOST = 1_000_000
 ROOM = 1.2
 
 
-def read_points(points: Points, depsgraph: bpy.types.Depsgraph, bounds: Bounds | None = None) -> np.ndarray:
+def read_points(points: PointSource, depsgraph: bpy.types.Depsgraph, bounds: Bounds | None = None) -> np.ndarray:
     """Return points in the world; where there are bounds, those about them only: a scan shows more than the thing.
 
     Parameters

@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..prior_files import Prior, find_prior
+from ..prior_files import PriorFile, find_prior
 from ..worker.dist_engine.protocol import RequestError, Result, View
 from . import cameras as scene_cameras
 
@@ -101,7 +101,7 @@ def is_result(thing: bpy.types.Object | None) -> bool:
     return thing is not None and thing.get(CODE) is not None and thing.get(SCALE) is not None
 
 
-def read_code(thing: bpy.types.Object | None) -> tuple[Prior, np.ndarray]:
+def read_code(thing: bpy.types.Object | None) -> tuple[PriorFile, np.ndarray]:
     """Return the prior and the code (latent,) of a result's object.
 
     Raises

@@ -19,7 +19,7 @@ from .lenses import Lens, lens_of
 from .sequences import movie_frame, numbered_file
 
 # A collection, or camera objects.
-Cameras = bpy.types.Collection | Iterable[bpy.types.Object]
+CameraSource = bpy.types.Collection | Iterable[bpy.types.Object]
 
 MOST_FRAMES = 10_000
 
@@ -75,7 +75,7 @@ def is_animated(cameras: bpy.types.Collection | None, pictures: str = "") -> boo
 
 
 def list_shots(
-    cameras: Cameras | None,
+    cameras: CameraSource | None,
     frames: Iterable[int] | None = None,
     pictures: str | os.PathLike[str] | None = None,
 ) -> list[Shot]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from dist_engine.cameras import Cameras, Similarity
-from dist_engine.decoder import Field
+from dist_engine.decoder import DecoderField
 from dist_engine.official import load_official
 from dist_engine.prior import Prior
 from dist_engine.protocol import View
@@ -26,7 +26,7 @@ class Case:
     code: torch.Tensor
     picture: Raster
 
-    def field(self) -> Field:
+    def field(self) -> DecoderField:
         """The shape's distance function with a counter of its own."""
         return self.prior.decoder.field(self.code)
 

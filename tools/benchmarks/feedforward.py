@@ -17,7 +17,7 @@ from dist_engine.tracing.memory import Memory
 from dist_engine.tracing.raster import hit_normals
 from PIL import Image
 
-from . import walk
+from . import small_steps
 from .cases import Case, add_arguments, load_case
 from .truth import truth
 
@@ -106,12 +106,12 @@ def warm(frames: list[Case], options: argparse.Namespace, name: str) -> dict[str
 
 def moved_codes(case: Case, steps: int) -> list[Case]:
     """The case and what becomes of it when the code walks."""
-    return [case, *(replace(case, title=f"{case.title}, moved", code=code) for code in walk.codes(case, steps))]
+    return [case, *(replace(case, title=f"{case.title}, moved", code=code) for code in small_steps.codes(case, steps))]
 
 
 def moved_cameras(case: Case, steps: int) -> list[Case]:
     """The case and what becomes of it when the camera moves."""
-    return [case, *(replace(case, title=f"{case.title}, moved", picture=p) for p in walk.pictures(case, steps))]
+    return [case, *(replace(case, title=f"{case.title}, moved", picture=p) for p in small_steps.pictures(case, steps))]
 
 
 def case_truth(case: Case) -> torch.Tensor:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from dist_engine.cameras import Cameras, Similarity
-from dist_engine.decoder import Decoder, Field
+from dist_engine.decoder import Decoder, DecoderField
 from dist_engine.observations.surface import GRAZING, STENCIL
 from dist_engine.rays import Rays
 from dist_engine.reference.gradients import METHODS, normals, smallest_value, surface_distance
@@ -253,7 +253,7 @@ class Experiment:
         return ((normal @ place.rotation.T) * self.weights[:, self.seen].T).sum()
 
 
-def solve(field: Field, rays: Rays, near: Tensor, slope: Tensor) -> Tensor:
+def solve(field: DecoderField, rays: Rays, near: Tensor, slope: Tensor) -> Tensor:
     """Root (N,) of f along rays from close by: Newton with a fixed slope, then secants."""
     a, fa = near, field(rays.at(near), "truth")
     b = a - fa / slope
@@ -264,7 +264,7 @@ def solve(field: Field, rays: Rays, near: Tensor, slope: Tensor) -> Tensor:
     return b
 
 
-def scan_minimum(field: Field, rays: Rays) -> tuple[Tensor, Tensor]:
+def scan_minimum(field: DecoderField, rays: Rays) -> tuple[Tensor, Tensor]:
     """Where (N,) f is smallest along each ray, by brute force, and whether that is one pass of its own.
 
     On the others the derivative jumps: f is smallest at the sphere's rim, or nearly as small at another place.
@@ -284,7 +284,9 @@ def scan_minimum(field: Field, rays: Rays) -> tuple[Tensor, Tensor]:
     return lowest, inner & (value > 2e-3) & (others > value + APART)
 
 
-def golden(field: Field, rays: Rays, middle: Tensor, reach: float = 2e-5, steps: int = 32) -> tuple[Tensor, Tensor]:
+def golden(
+    field: DecoderField, rays: Rays, middle: Tensor, reach: float = 2e-5, steps: int = 32
+) -> tuple[Tensor, Tensor]:
     """Where (N,) f is smallest within `reach` of a distance, and its value there, by golden section."""
     ratio = (5**0.5 - 1) / 2
     low, high = middle - reach, middle + reach

@@ -15,8 +15,8 @@ from typing import Any
 import igl
 import numpy as np
 import torch
-from dist_engine.decoder import Decoder, Field
-from dist_engine.meshing import CORNERS, Lattice, marching_cubes, polish
+from dist_engine.decoder import Decoder, DecoderField
+from dist_engine.meshing import CORNERS, SignLattice, marching_cubes, polish
 from dist_engine.prior import Prior
 from generators.sheet import render
 from PIL import Image
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     code, resolution = prior.codes[number], options.resolution
     field = prior.decoder.field(code)
     began = time.perf_counter()
-    lattice = Lattice(field, resolution)
+    lattice = SignLattice(field, resolution)
     sparse = marching_cubes(lattice)
     sparse_seconds, sparse_queries = time.perf_counter() - began, sum(field.counter.values())
     values, dense_seconds = dense_values(prior.decoder, code, resolution, CACHE)
@@ -130,7 +130,7 @@ def triangles(vertices: np.ndarray, faces: np.ndarray, resolution: int) -> np.nd
 
 def _row(
     method: str,
-    field: Field,
+    field: DecoderField,
     mesh: tuple[np.ndarray, np.ndarray],
     dense: tuple[np.ndarray, np.ndarray],
     queries: int,
@@ -155,7 +155,7 @@ def _row(
     }
 
 
-def draw(folder: Path, prior: Prior, lattice: Lattice, mesh: tuple[np.ndarray, np.ndarray]) -> None:
+def draw(folder: Path, prior: Prior, lattice: SignLattice, mesh: tuple[np.ndarray, np.ndarray]) -> None:
     """The mesh, shaded; and the lattice's middle plane from the side: where f was asked, and inside and outside."""
     folder.mkdir(parents=True, exist_ok=True)
     axes, resolution = prior.axes(), lattice.resolution

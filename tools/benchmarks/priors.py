@@ -17,7 +17,7 @@ from typing import Any
 import igl
 import numpy as np
 import torch
-from dist_engine.decoder import Field
+from dist_engine.decoder import DecoderField
 from dist_engine.fitting.levenberg_marquardt import minimise
 from dist_engine.fitting.model import Linearised
 from dist_engine.meshing import extract_mesh
@@ -204,7 +204,7 @@ def held(whitened: Tensor, weight: float) -> list[tuple[slice, OwnTerm]]:
     return [(slice(None), Springs(torch.full_like(whitened, weight), whitened))]
 
 
-def far_overshoot(field: Field, vertices: np.ndarray, faces: np.ndarray, random: np.random.Generator) -> float:
+def far_overshoot(field: DecoderField, vertices: np.ndarray, faces: np.ndarray, random: np.random.Generator) -> float:
     """Share of the points of the unit ball far outside the shape at which f exceeds the true distance."""
     points = random.normal(size=(20_000, 3))
     points *= random.random((len(points), 1)) ** (1 / 3) / np.linalg.norm(points, axis=1, keepdims=True)

@@ -167,9 +167,9 @@ class Decoder(nn.Module):
             value = torch.tanh(value)
         return value
 
-    def field(self, code: Tensor, counter: Counter[str] | None = None) -> Field:
+    def field(self, code: Tensor, counter: Counter[str] | None = None) -> DecoderField:
         """The signed distance function of `code` (latent,); `counter` takes its queries."""
-        return Field(self, code, counter if counter is not None else Counter())
+        return DecoderField(self, code, counter if counter is not None else Counter())
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Jacobian:
     d_code: Tensor
 
 
-class Field:
+class DecoderField:
     """The signed distance function of one code, with the code folded into the biases.
 
     Parameters

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from .cameras import Similarity
-from .decoder import Decoder, Field
+from .decoder import Decoder, DecoderField
 from .meshing import extract_mesh
 from .prior import Prior
 from .protocol import (
@@ -30,7 +30,7 @@ class Overtaken(Exception):
     """A newer order has come: nobody waits for this one's mesh any more."""
 
 
-class OrderedField(Field):
+class OrderedField(DecoderField):
     """A field that is given up as soon as a newer order has come."""
 
     def __init__(self, decoder: Decoder, code: Tensor, counter: Counter[str], reporter: Reporter) -> None:
@@ -38,7 +38,7 @@ class OrderedField(Field):
         self.reporter = reporter
 
     def __call__(self, points: Tensor, purpose: str) -> Tensor:
-        """As `Field`, or raise `Overtaken`."""
+        """As `DecoderField`, or raise `Overtaken`."""
         if self.reporter.called:
             raise Overtaken
         return super().__call__(points, purpose)
@@ -101,7 +101,7 @@ def take_orders(folder: Path, request: ShapeRequest, prior: Prior, reporter: Rep
 
 
 def make_shape(
-    prior: Prior, field: Field, place: Placement, resolution: int, reference: str, code: list[float]
+    prior: Prior, field: DecoderField, place: Placement, resolution: int, reference: str, code: list[float]
 ) -> Result:
     """Make one mesh; ValueError where the code has no surface."""
     mesh = extract_mesh(field, resolution)

@@ -86,11 +86,11 @@ def extract_mesh(field: Field, resolution: int) -> Mesh:
     ValueError
         `resolution` is not such a number, or there is no surface.
     """
-    vertices, faces = without_crumbs(*marching_cubes(Lattice(field, resolution)))
+    vertices, faces = without_crumbs(*marching_cubes(SignLattice(field, resolution)))
     return polish(field, torch.as_tensor(vertices).to(field.device, field.dtype), faces, 2 / resolution)
 
 
-def marching_cubes(lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
+def marching_cubes(lattice: SignLattice) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (N, 3) and faces (M, 3), those that the dense lattice would give; ValueError if there are none."""
     corners = lattice.corners(lattice.surface(), 1)
     keys, index = torch.unique(corners, return_inverse=True)
@@ -112,7 +112,7 @@ def without_crumbs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
     return vertices[kept], faces.reshape(-1, 3).astype(np.int32)
 
 
-class Lattice:
+class SignLattice:
     """The signs of f at (resolution + 1)^3 nodes of the cube [-1, 1]^3, and f itself beside the surface.
 
     A node's key is its place in the flattened lattice; a cell's key is that of its first corner.
@@ -210,7 +210,7 @@ class Lattice:
 
 
 def _bound(values: Tensor, rise: Tensor, distances: Tensor) -> Tensor:
-    """What samples (C, S) tell of f at T nodes of their cells, (C, T): see `Lattice.values`.
+    """What samples (C, S) tell of f at T nodes of their cells, (C, T): see `SignLattice.values`.
 
     f rises or falls by at most `rise` (C,) over the unit of `distances` (S, T).
     """

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .cameras import Cameras, Similarity
-from .decoder import Field
+from .decoder import DecoderField
 from .protocol import RenderRequest, RenderResult, View
 from .reporting import Reporter
 from .tasks import Clock, load_prior, prepare
@@ -75,7 +75,7 @@ def render(folder: Path, reporter: Reporter) -> None:
     ).save(folder)
 
 
-def trace_band(field: Field, band: Raster) -> tuple[Tensor, Tensor]:
+def trace_band(field: DecoderField, band: Raster) -> tuple[Tensor, Tensor]:
     """Trace a picture.
 
     Returns

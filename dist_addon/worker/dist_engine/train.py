@@ -224,7 +224,7 @@ class _Watch:
         """The last one; None before the first."""
         return self._losses[-1][1] if self._losses else None
 
-    def __call__(self, progress: auto_decoder.Progress) -> bool:
+    def __call__(self, progress: auto_decoder.TrainingProgress) -> bool:
         """Take note of the progress; whether to go on."""
         if not self._wrote:
             # What an earlier run did after its last checkpoint is done again; or it was another training.
@@ -245,7 +245,7 @@ class _Watch:
         # At first the field is near 0 everywhere, and rays would creep.
         if last or (now > self._look_at and progress.step > 0.02 * self._steps):
             pictures = []
-            for picture in look(progress.decoder, progress.codes, self._request.up, self._request.front):
+            for picture in preview_pictures(progress.decoder, progress.codes, self._request.up, self._request.front):
                 pictures.append(picture)
                 if self._reporter.stopping:
                     return False
@@ -256,7 +256,7 @@ class _Watch:
         return not (self._reporter.stopping or self._reporter.finishing)
 
 
-def look(decoder: Decoder, codes: Tensor, up: str, front: str) -> Iterator[np.ndarray]:
+def preview_pictures(decoder: Decoder, codes: Tensor, up: str, front: str) -> Iterator[np.ndarray]:
     """Yield pictures of up to four shapes, from above their front's right: (128, 128, 3) uint8 each."""
     prior = Prior("preview", decoder, codes, up=up, front=front)
     device = codes.device

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .model import Quadratic
 
-State = TypeVar("State")
+Iterate = TypeVar("Iterate")
 
 # Of a step of each unknown, in its unit; it falls to a hundredth along a cosine.
 RATE = 0.1
@@ -19,8 +19,8 @@ MOMENTS = (0.9, 0.999)
 
 
 def minimise(
-    retract: Callable[[State, Tensor], State], state: State, evaluate: Callable[[State], Quadratic], steps: int
-) -> Iterator[tuple[State, float]]:
+    retract: Callable[[Iterate, Tensor], Iterate], state: Iterate, evaluate: Callable[[Iterate], Quadratic], steps: int
+) -> Iterator[tuple[Iterate, float]]:
     """Yield the best state so far and its cost, first at the start and then after each step; takes all the steps.
 
     The parameters are those of `levenberg_marquardt.minimise`.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .model import Quadratic
 
-State = TypeVar("State")
+Iterate = TypeVar("Iterate")
 
 # How far a step may go at first, and ever; a fit ends where less than the last is left.
 FIRST_REACH, LARGEST_REACH, LEAST_REACH = 0.5, 1.5, 1e-3
@@ -31,15 +31,15 @@ QUADRATICS = 6
 
 
 def minimise(
-    retract: Callable[[State, Tensor], State], state: State, evaluate: Callable[[State], Quadratic], steps: int
-) -> Iterator[tuple[State, float]]:
+    retract: Callable[[Iterate, Tensor], Iterate], state: Iterate, evaluate: Callable[[Iterate], Quadratic], steps: int
+) -> Iterator[tuple[Iterate, float]]:
     """Yield the best state and its cost, first at the start and then after each step; ends where nothing improves.
 
     Parameters
     ----------
     retract : callable
         The state after a step (n,).
-    state : State
+    state : Iterate
         The start, of any kind.
     evaluate : callable
         The cost and its model at a state; the same rays at each call.

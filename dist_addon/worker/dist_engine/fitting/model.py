@@ -52,7 +52,7 @@ class Linearised(Quadratic):
     def __init__(self, rows: list[Rows], own: list[tuple[slice, OwnTerm]], unit: Tensor) -> None:
         self.rows = rows
         self._own, self._unit = own, unit
-        self._linear = [(each, each.whitened(), each.jacobian()) for each in rows]
+        self._linear = [(each, each.in_sigmas(), each.jacobian()) for each in rows]
         self._held = torch.zeros(len(unit), len(unit)).to(unit)
         for part, term in own:
             self._held[part, part] = term.matrix()

@@ -16,14 +16,14 @@ from ..meshing import Mesh
 from ..protocol import Request
 from ..shapes.shape import Field
 from .colours import Colours
-from .depths import Depths
+from .depths import DepthMaps
 from .kind import Estimate, Goal, Observation, Stage
-from .normals import Normals
+from .normals import NormalMaps
 from .outlines import Outlines
-from .points import Points
+from .points import SurfacePoints
 from .rows import Rows
 
-KINDS: tuple[type[Observation[Any]], ...] = (Outlines, Depths, Normals, Points, Colours)
+KINDS: tuple[type[Observation[Any]], ...] = (Outlines, DepthMaps, NormalMaps, SurfacePoints, Colours)
 # How a fit goes where no kind has a say.
 STAGES: tuple[Stage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None))
 # Rays, or points, of a kind that the report looks at.

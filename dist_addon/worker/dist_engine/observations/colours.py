@@ -19,7 +19,7 @@ from ..tracing.march import march
 from .depths import SurfaceHits
 from .kind import INDEPENDENT, Estimate, Goal, Observation, Stage, at_most, block_means, weight_of
 from .outlines import Silhouette
-from .pictures import LEVELS, Pictures, neighbours, pixels_on_object
+from .pictures import LEVELS, PicturePyramid, neighbours, pixels_on_object
 from .rows import Rows
 from .stereo import Matches, match
 from .surface import GRAZING, traced
@@ -50,7 +50,7 @@ class SharedColours:
         What it sees, as a level of `pictures` has it.
     partners : (N, P) int tensor
         The other views.
-    pictures : Pictures
+    pictures : PicturePyramid
     level : int
         Of the pictures; 0 is the finest.
     weight : float
@@ -61,7 +61,7 @@ class SharedColours:
     views: Tensor
     seen: Tensor
     partners: Tensor
-    pictures: Pictures
+    pictures: PicturePyramid
     level: int
     weight: float
 
@@ -149,7 +149,7 @@ class Colours(Observation[ColourDraw]):
         device: torch.device,
         generator: torch.Generator,
     ) -> None:
-        self.pictures = Pictures(pictures, device)
+        self.pictures = PicturePyramid(pictures, device)
         self._masks = torch.as_tensor(masks & masked[:, None, None], device=device)
         self._masked = torch.as_tensor(masked, device=device)
         self._bounds, self._generator = bounds, generator

@@ -1,4 +1,4 @@
-"""Depths: pixels whose distance from the camera is known. They are points of the surface and free ways to them."""
+"""DepthMaps: pixels whose distance from the camera is known. They are points of the surface and free ways to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .surface import at_fixed, deepest, traced
 
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
 SIGHT_MARGIN = 3.0
-# Depths of up to this deviation (in the object's radius) thicken nothing. f at the points that were seen is smoother
+# DepthMaps of up to this deviation (in the object's radius) thicken nothing. f at the points that were seen is smoother
 # then than where rays meet the surface, and aeroplanes' wings are found more surely.
 EXACT = 0.01
 # The surface faces who sees it: so far before and behind a point that was seen, f is this share of that away from zero,
@@ -98,7 +98,7 @@ class SurfaceHits:
             yield replace(rows, weight=weight)
 
 
-class Depths(Observation[Tensor]):
+class DepthMaps(Observation[Tensor]):
     """Pictures of depth; a draw is flat indices (N,) of pixels where it is known."""
 
     name = "depths"
@@ -110,7 +110,7 @@ class Depths(Observation[Tensor]):
         self.noise, self._generator = noise, generator
 
     @classmethod
-    def of(cls, request: Request, device: torch.device, generator: torch.Generator) -> Depths | None:
+    def of(cls, request: Request, device: torch.device, generator: torch.Generator) -> DepthMaps | None:
         """As `Observation.of`."""
         if request.depths is None:
             return None

@@ -1,4 +1,4 @@
-"""Normals: pixels where the direction of the surface is known."""
+"""NormalMaps: pixels where the direction of the surface is known."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class FacingRays:
         )
 
 
-class Normals(Observation[Tensor]):
+class NormalMaps(Observation[Tensor]):
     """Pictures of unit normals in their cameras' frames; a draw is flat indices (N,) of pixels where they are known."""
 
     name = "normals"
@@ -99,7 +99,7 @@ class Normals(Observation[Tensor]):
         self.noise, self._generator = noise, generator
 
     @classmethod
-    def of(cls, request: Request, device: torch.device, generator: torch.Generator) -> Normals | None:
+    def of(cls, request: Request, device: torch.device, generator: torch.Generator) -> NormalMaps | None:
         """As `Observation.of`."""
         if request.normals is None:
             return None

@@ -23,7 +23,7 @@ ANGLES = (2.0, 45.0)
 NEIGHBOURS = 4
 
 
-class Pictures:
+class PicturePyramid:
     """The pictures of V views, each level with its local mean taken out and its local contrast made one.
 
     An affine change of a picture's colours, as another exposure makes, is gone then.
@@ -98,7 +98,7 @@ def neighbours(cameras: Cameras, centre: Tensor) -> Tensor:
 
 
 def pixels_on_object(
-    pictures: Pictures, cameras: Cameras, places: Sequence[Similarity], masks: Tensor, masked: Tensor
+    pictures: PicturePyramid, cameras: Cameras, places: Sequence[Similarity], masks: Tensor, masked: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Views (N,) and middles (N, 2) of the finest level's pixels that may show a thing at one of the places.
 

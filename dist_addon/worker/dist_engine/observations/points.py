@@ -1,4 +1,4 @@
-"""Points of the surface, as tracked markers or a scan has them, and the views that see them."""
+"""SurfacePoints of the surface, as tracked markers or a scan has them, and the views that see them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class PointDraw:
     sights: bool = True
 
 
-class Points(Observation[PointDraw]):
-    """Points (P, 3) in the world, and which of V views see them (P, V)."""
+class SurfacePoints(Observation[PointDraw]):
+    """SurfacePoints (P, 3) in the world, and which of V views see them (P, V)."""
 
     name = "points"
 
@@ -45,7 +45,7 @@ class Points(Observation[PointDraw]):
         self.noise, self._beside_masks, self._generator = noise, beside_masks, generator
 
     @classmethod
-    def of(cls, request: Request, device: torch.device, generator: torch.Generator) -> Points | None:
+    def of(cls, request: Request, device: torch.device, generator: torch.Generator) -> SurfacePoints | None:
         """As `Observation.of`."""
         if request.points is None:
             return None

@@ -47,17 +47,17 @@ class Rows:
     views: Tensor | None = None
     rays: Tensor | None = None
 
-    def whitened(self) -> Tensor:
+    def in_sigmas(self) -> Tensor:
         """The residuals (M,) in their standard deviations."""
         return self.residual / self.sigma
 
     def jacobian(self) -> Tensor:
-        """Derivatives (M, n) of the whitened residuals: only where the unknowns are few."""
+        """Derivatives (M, n) of the residuals in their deviations: only where the unknowns are few."""
         shape = [sum(each.matrix() for each in self.d_shape)] if self.d_shape else []
         return torch.cat([*shape, self.columns], 1) / self._sigmas()[:, None]  # type: ignore[list-item]
 
     def forward(self, step: Tensor) -> Tensor:
-        """How the whitened residuals change (M,) with a step (n,): the Jacobian's product, without the Jacobian."""
+        """How the residuals in their deviations change (M,) with a step (n,), without the Jacobian."""
         few = self.columns.shape[1]
         shape, rest = step[: len(step) - few], step[len(step) - few :]
         change = self.columns @ rest

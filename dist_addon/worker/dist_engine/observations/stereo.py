@@ -10,7 +10,7 @@ from torch import Tensor
 from ..cameras import Cameras, Similarity
 from ..protocol import Bounds
 from ..rays import Rays
-from .pictures import Pictures
+from .pictures import PicturePyramid
 
 # Distances that are tried within the unit sphere, and behind it as far as infinity.
 WITHIN, BEHIND = 64, 24
@@ -54,7 +54,7 @@ class Matches:
 
 
 def match(
-    pictures: Pictures,
+    pictures: PicturePyramid,
     cameras: Cameras,
     place: Similarity,
     bounds: Bounds | None,
@@ -71,7 +71,7 @@ def match(
 
 
 def _match(
-    pictures: Pictures,
+    pictures: PicturePyramid,
     cameras: Cameras,
     place: Similarity,
     bounds: Bounds | None,
@@ -113,7 +113,7 @@ def _distances(rays: Rays) -> Tensor:
     return torch.cat([through, rays.far[:, None] / torch.linspace(1, 1e-3, BEHIND + 1)[1:].to(share)], 1)
 
 
-def _unlike(pictures: Pictures, cameras: Cameras, views: Tensor, points: Tensor, seen: Tensor) -> Tensor:
+def _unlike(pictures: PicturePyramid, cameras: Cameras, views: Tensor, points: Tensor, seen: Tensor) -> Tensor:
     """How different (N, D) points (N patch, D, 3) of the world look to views (N,) from what was seen (N patch, 3)."""
     count, steps = len(views), points.shape[1]
     who = views.repeat_interleave(PATCH**2 * steps)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..decoder import Field, Jacobian
+from ..decoder import DecoderField, Jacobian
 from ..observations.surface import GRAZING, STENCIL
 from ..rays import Rays
 from ..tracing.march import march
@@ -34,12 +34,14 @@ FAN, BRACKET = 9, 0.03
 GOLDEN = (5**0.5 - 1) / 2
 
 
-def surface_distance(field: Field, code: Tensor, rays: Rays, distance: Tensor, method: str = "implicit") -> Tensor:
+def surface_distance(
+    field: DecoderField, code: Tensor, rays: Rays, distance: Tensor, method: str = "implicit"
+) -> Tensor:
     """Distance (N,) to the surface, with its derivative.
 
     Parameters
     ----------
-    field : Field
+    field : DecoderField
         The shape at the current code.
     code : (latent,) tensor
         The code `field` was made of, with its graph.
@@ -60,7 +62,7 @@ def surface_distance(field: Field, code: Tensor, rays: Rays, distance: Tensor, m
 
 
 def smallest_value(
-    field: Field, code: Tensor, rays: Rays, distance: Tensor, value: Tensor, method: str = "implicit"
+    field: DecoderField, code: Tensor, rays: Rays, distance: Tensor, value: Tensor, method: str = "implicit"
 ) -> Tensor:
     """Smallest f (N,) on rays that miss, with its derivative; the distance to the unit sphere for those beside it.
 
@@ -76,7 +78,7 @@ def smallest_value(
     return (rays.at(distance).norm(dim=1) - 1).index_copy(0, met, inner)
 
 
-def normals(field: Field, code: Tensor, points: Tensor) -> Tensor:
+def normals(field: DecoderField, code: Tensor, points: Tensor) -> Tensor:
     """Unit normals (N, 3) by central differences of f over `STENCIL`, with a graph to the points and the code."""
     steps = STENCIL * torch.eye(3, device=points.device, dtype=points.dtype)
     ends = [_value_at(field, code, (points[:, None] + s * steps).reshape(-1, 3), "normal") for s in (1, -1)]
@@ -89,7 +91,7 @@ def _choose(method: str, implicit: Callable[..., Tensor], dist: Callable[..., Te
     return implicit if method == "implicit" else dist
 
 
-def _implicit_distance(field: Field, code: Tensor, rays: Rays, distance: Tensor) -> Tensor:
+def _implicit_distance(field: DecoderField, code: Tensor, rays: Rays, distance: Tensor) -> Tensor:
     """``dt = -df / (grad f . v)``; grazing and outgoing rays get no derivative."""
     directions = rays.directions.detach()
 
@@ -100,7 +102,7 @@ def _implicit_distance(field: Field, code: Tensor, rays: Rays, distance: Tensor)
     return _attach(distance, rays.at(distance), code, field, factor)
 
 
-def _paper_distance(field: Field, code: Tensor, rays: Rays, distance: Tensor) -> Tensor:
+def _paper_distance(field: DecoderField, code: Tensor, rays: Rays, distance: Tensor) -> Tensor:
     """The sum of alpha f over the samples with the smallest |f|, each held fixed on the ray."""
     total = distance
     for sample in _smallest_samples(field, rays.detach()).T:
@@ -112,7 +114,7 @@ def _paper_distance(field: Field, code: Tensor, rays: Rays, distance: Tensor) ->
     return total
 
 
-def _smallest_samples(field: Field, rays: Rays) -> Tensor:
+def _smallest_samples(field: DecoderField, rays: Rays) -> Tensor:
     """Where (N, PAPER_SAMPLES) the march of each ray had its smallest |f|; NaN where it took fewer steps."""
     shape = (len(rays), PAPER_SAMPLES + 1)
     places, sizes = rays.near.new_full(shape, float("nan")), rays.near.new_full(shape, float("inf"))
@@ -126,7 +128,7 @@ def _smallest_samples(field: Field, rays: Rays) -> Tensor:
     return places[:, :-1]
 
 
-def _implicit_smallest(field: Field, code: Tensor, rays: Rays, distance: Tensor, value: Tensor) -> Tensor:
+def _implicit_smallest(field: DecoderField, code: Tensor, rays: Rays, distance: Tensor, value: Tensor) -> Tensor:
     """The smallest f near the sample, exactly differentiated.
 
     f of a ReLU network is linear in pieces, and its minimum along a ray is a kink between a falling and a rising piece.
@@ -147,13 +149,13 @@ def _implicit_smallest(field: Field, code: Tensor, rays: Rays, distance: Tensor,
     return _attach((lower / 2).expand(-1, 2).flatten(), points, code, field, factor).reshape(-1, 2).sum(1)
 
 
-def _paper_smallest(field: Field, code: Tensor, rays: Rays, distance: Tensor, value: Tensor) -> Tensor:
+def _paper_smallest(field: DecoderField, code: Tensor, rays: Rays, distance: Tensor, value: Tensor) -> Tensor:
     """f at the sample, held fixed on the ray."""  # noqa: D403
     return _value_at(field, code, rays.at(distance), "silhouette")
 
 
 @torch.no_grad()
-def bracket_minimum(field: Field, rays: Rays, distance: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+def bracket_minimum(field: DecoderField, rays: Rays, distance: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """Narrow down the minimum of f near a sample of each ray to its two sides (N,) and (N,).
 
     The lowest of a fan of samples, then golden section beside it.
@@ -177,7 +179,7 @@ def bracket_minimum(field: Field, rays: Rays, distance: Tensor, value: Tensor) -
     return low, high
 
 
-def _value_at(field: Field, code: Tensor, points: Tensor, purpose: str) -> Tensor:
+def _value_at(field: DecoderField, code: Tensor, points: Tensor, purpose: str) -> Tensor:
     """Values of f (N,) at points (N, 3) with a graph to them and to the code."""
     value = field(points.detach(), purpose)
     return _attach(value, points, code, field, partial(_constant, torch.ones_like(value)))
@@ -188,7 +190,7 @@ def _constant(factor: Tensor, _: Jacobian, piece: slice) -> Tensor:
 
 
 def _attach(
-    value: Tensor, points: Tensor, code: Tensor, field: Field, factor: Callable[[Jacobian, slice], Tensor]
+    value: Tensor, points: Tensor, code: Tensor, field: DecoderField, factor: Callable[[Jacobian, slice], Tensor]
 ) -> Tensor:
     """`value` (N,) with the derivative ``factor * df`` at points (N, 3); the factor may depend on f's derivatives."""
     return _Attached.apply(value.detach(), points, code, field, factor)
@@ -198,7 +200,7 @@ class _Attached(torch.autograd.Function):
     """Asks the decoder in the backward pass only, a piece at a time."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, points: Tensor, code: Tensor, field: Field, factor: Any) -> Tensor:
+    def forward(ctx: Any, value: Tensor, points: Tensor, code: Tensor, field: DecoderField, factor: Any) -> Tensor:
         ctx.save_for_backward(points)
         ctx.field, ctx.factor, ctx.code = field, factor, code.detach()
         return value.clone()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..decoder import Field
+from ..decoder import DecoderField
 from ..tracing.guided import trace_guided
 from ..tracing.march import March, Trace
 from ..tracing.memory import Memory
@@ -21,7 +21,7 @@ ALPHA = 1.5
 
 @torch.no_grad()
 def trace_picture(
-    field: Field,
+    field: DecoderField,
     picture: Raster,
     strategy: str = "grid",
     *,
@@ -33,7 +33,7 @@ def trace_picture(
 
     Parameters
     ----------
-    field : Field
+    field : DecoderField
     picture : Raster
     strategy : str
         One of `STRATEGIES`, the poster's rows in their order, then ours.
@@ -66,7 +66,7 @@ def _thresholds(picture: Raster, threshold: float | None) -> Tensor:
     return own if threshold is None else torch.full_like(own, threshold)
 
 
-def _naive(field: Field, picture: Raster, threshold: Tensor, steps: int) -> Trace:
+def _naive(field: DecoderField, picture: Raster, threshold: Tensor, steps: int) -> Trace:
     """A ray at a time."""
     rays = picture.rays()
     parts = []
@@ -78,26 +78,26 @@ def _naive(field: Field, picture: Raster, threshold: Tensor, steps: int) -> Trac
     return Trace(*(torch.cat([getattr(part, name) for part in parts]) for name in Trace.__dataclass_fields__))
 
 
-def _parallel(field: Field, picture: Raster, threshold: Tensor, steps: int) -> Trace:
+def _parallel(field: DecoderField, picture: Raster, threshold: Tensor, steps: int) -> Trace:
     """All rays together, all the same number of steps."""
     way = March(field, picture.rays(), threshold, relaxation=1.0)
     way.advance(steps, drop=False)
     return way.trace()
 
 
-def _dynamic(field: Field, picture: Raster, threshold: Tensor, steps: int, relaxation: float = 1.0) -> Trace:
+def _dynamic(field: DecoderField, picture: Raster, threshold: Tensor, steps: int, relaxation: float = 1.0) -> Trace:
     """Finished rays are dropped."""
     way = March(field, picture.rays(), threshold, relaxation=relaxation)
     way.advance(steps)
     return way.trace()
 
 
-def _aggressive(field: Field, picture: Raster, threshold: Tensor, steps: int) -> Trace:
+def _aggressive(field: DecoderField, picture: Raster, threshold: Tensor, steps: int) -> Trace:
     """And steps are longer than the distance."""
     return _dynamic(field, picture, threshold, steps, ALPHA)
 
 
-def _coarse_to_fine(field: Field, picture: Raster, threshold: Tensor, steps: int) -> Trace:
+def _coarse_to_fine(field: DecoderField, picture: Raster, threshold: Tensor, steps: int) -> Trace:
     """And the first steps are taken by one ray for 4 x 4 pixels, then 2 x 2; the finest ray's samples alone count."""
     rays = picture.rays()
     asked, start, shape = torch.zeros_like(rays.near), None, (0, 0)
@@ -143,7 +143,7 @@ def _any_below(mask: Tensor, picture: Raster, scale: int) -> Tensor:
     return F.max_pool2d(image, scale, ceil_mode=True).flatten() > 0
 
 
-_MARCHES: dict[str, Callable[[Field, Raster, Tensor, int], Trace]] = {
+_MARCHES: dict[str, Callable[[DecoderField, Raster, Tensor, int], Trace]] = {
     "naive": _naive,
     "parallel": _parallel,
     "dynamic": _dynamic,

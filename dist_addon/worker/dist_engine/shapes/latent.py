@@ -68,7 +68,7 @@ class LatentShape:
         return {"shape": "latent", "prior": self.kind.name, "code": self.code.tolist(), "whitened_rms": rms}
 
 
-class LatentField(decoder.Field):
+class LatentField(decoder.DecoderField):
     """The decoder's f of a code, with its derivative to the whitened code."""
 
     def __init__(self, shape: LatentShape, counter: Counter[str]) -> None:

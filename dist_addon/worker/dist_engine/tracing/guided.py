@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..decoder import Field
+from ..decoder import DecoderField
 from ..rays import Rays
 from .lattice import Lattice
 from .march import March, Probe, Trace
@@ -46,12 +46,12 @@ EDGE = 3e-3
 
 
 @torch.no_grad()
-def trace_guided(field: Field, picture: Raster, threshold: Tensor, memory: Memory | None = None) -> Trace:
+def trace_guided(field: DecoderField, picture: Raster, threshold: Tensor, memory: Memory | None = None) -> Trace:
     """Trace every pixel of a picture with the help of a lattice of the same field.
 
     Parameters
     ----------
-    field : Field
+    field : DecoderField
     picture : Raster
     threshold : (N,) tensor
         Largest |f| that counts as the surface, row by row.
@@ -69,7 +69,7 @@ def trace_guided(field: Field, picture: Raster, threshold: Tensor, memory: Memor
 class _Tracer:
     """One picture on its way: what is known of each ray."""
 
-    def __init__(self, field: Field, picture: Raster, threshold: Tensor, memory: Memory | None) -> None:
+    def __init__(self, field: DecoderField, picture: Raster, threshold: Tensor, memory: Memory | None) -> None:
         self.field, self.picture, self.threshold = field, picture, threshold
         self.rays = picture.rays()
         self.probe = Probe(field, self.rays)
@@ -85,7 +85,7 @@ class _Tracer:
             lattice = Lattice(lambda nodes: field(position(nodes), "grid"), middle.device)
         else:
             lattice = memory.lattice(field)
-        lattice.look(self._lookouts(lattice))
+        lattice.refine_along(self._lookouts(lattice))
         self.lattice = lattice.finest
         if memory is not None:
             self.view = memory.view(picture, self.rays, field)

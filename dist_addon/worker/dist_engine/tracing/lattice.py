@@ -100,7 +100,7 @@ class Lattice:
         """The level to read from: it holds all that is known."""
         return self.levels[-1]
 
-    def look(self, rays: Rays) -> None:
+    def refine_along(self, rays: Rays) -> None:
         """Refine what `rays` can see."""
         for index in range(WHOLE - 1, len(SIDES) - 1):
             level = self.levels[index]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..decoder import Field
+from ..decoder import DecoderField
 from ..rays import Rays
 from .lattice import Lattice
 from .march import Probe, Trace
 from .models import Models
 from .raster import Raster
-from .samples import Samples
+from .samples import NodeSamples
 
 # The error (of depth) that a pixel's model may gather before the pixel is asked anew.
 ERROR = 2.5e-5
@@ -28,15 +28,15 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self.samples = Samples()
+        self.samples = NodeSamples()
         self.views: dict[int, Frame] = {}
 
-    def lattice(self, field: Field) -> Lattice:
+    def lattice(self, field: DecoderField) -> Lattice:
         """The lattice of this field; its samples are asked for only where none are known."""
         self.samples.follow(field)
         return Lattice(self.samples, field.code.device)
 
-    def view(self, picture: Raster, rays: Rays, field: Field) -> Frame:
+    def view(self, picture: Raster, rays: Rays, field: DecoderField) -> Frame:
         """What is known of these rays' hits; nothing if the camera has moved."""
         view = self.views.get(picture.view)
         if view is None or not view.sees(rays):
@@ -73,7 +73,7 @@ class Frame:
         """Whether these are the same rays."""
         return torch.equal(self.rays.origins, rays.origins) and torch.equal(self.rays.directions, rays.directions)
 
-    def follow(self, field: Field) -> None:
+    def follow(self, field: DecoderField) -> None:
         """Move `distance` along to `field`."""
         self.field = field
         self.models.follow(field.code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..decoder import Field
+from ..decoder import DecoderField
 from .models import KEPT, Models
 
 # Nodes of the finest lattice along the cube's side: nodes are named by their place (N, 3) on it.
@@ -19,13 +19,13 @@ def position(nodes: Tensor) -> Tensor:
     return nodes.float() * (2 / (NODES - 1)) - 1
 
 
-class Samples:
+class NodeSamples:
     """f at the lattice's nodes, each asked for once, and again when its model has aged."""
 
     def __init__(self) -> None:
         self.models = Models(ERROR)
 
-    def follow(self, field: Field) -> None:
+    def follow(self, field: DecoderField) -> None:
         """Answer for `field` from now on: the same decoder's, at this code or another."""
         self.field = field
         if self.models.turn < 0:

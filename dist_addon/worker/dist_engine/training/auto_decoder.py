@@ -73,7 +73,7 @@ class Recipe:
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Where a training stands.
 
     Attributes
@@ -107,7 +107,7 @@ def train(
     distances: Tensor,
     recipe: Recipe,
     file: Path,
-    report: Callable[[Progress], bool],
+    report: Callable[[TrainingProgress], bool],
     device: torch.device | str = "cpu",
     start: tuple[Decoder, Tensor] | None = None,
     blame: Tensor | None = None,
@@ -207,7 +207,7 @@ def train(
             if not math.isfinite(mean):
                 raise ValueError(f"The training went astray after {step} steps: try another seed.")
             pace = (now - started) / (step - first)
-            going = report(Progress(step, mean, pace * (recipe.steps - step), decoder, codes.detach()))
+            going = report(TrainingProgress(step, mean, pace * (recipe.steps - step), decoder, codes.detach()))
             # What the report itself takes does not count as pace.
             started += time.monotonic() - now
             told, reported, running = step, time.monotonic(), torch.zeros_like(running)

@@ -36,7 +36,7 @@ def codes(case: Case, steps: int) -> Iterator[Tensor]:
         field = decoder.field(code)
         trace = march(field, rays, torch.full_like(rays.near, 1e-4), longest=0.1)
         seen = rays[trace.hit]
-        at = field.jacobian(seen.at(trace.distance[trace.hit]), "walk")
+        at = field.jacobian(seen.at(trace.distance[trace.hit]), "small step")
         tangent = angle.cos() * along + angle.sin() * across
         speed = (at.d_code @ tangent / (at.d_point * seen.directions).sum(1)).abs().median()
         angle = angle + MOVE / speed

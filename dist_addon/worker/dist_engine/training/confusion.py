@@ -25,7 +25,7 @@ OCTAVES = 2
 FAVOUR = 8.0
 
 
-def told_apart(
+def separate_confused(
     decoder: Decoder, codes: Tensor, points: Tensor, distances: Tensor, generator: torch.Generator
 ) -> tuple[Decoder, Tensor, Tensor]:
     """Move codes by the main components of what is wrong, and shake the weights that see where left and right are.
