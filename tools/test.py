@@ -1,8 +1,9 @@
-"""Set everything up and run the tests: ``python3 tools/test.py [--blender 5.2 | --desktop] [arguments for pytest]``.
+"""Set everything up and run the tests: ``python3 tools/test.py [--fast | --blender 5.2 | --desktop] [for pytest]``.
 
 Without options: format, lint, import contracts, types, then the whole suite, but for Blender's window. With
-``--blender``: the add-on's tests under that Blender, whose worker still runs in the main environment. With
-``--desktop``: those that press the buttons in the window of the Blender that ``tools/desktop_blender.py`` gets.
+``--fast``: the same without the tests that are marked as slow. With ``--blender``: the add-on's tests under that
+Blender, whose worker still runs in the main environment. With ``--desktop``: those that press the buttons in the window
+of the Blender that ``tools/desktop_blender.py`` gets.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tools import desktop_blender, environment
 
+# What should be marked as slow shows in the output.
+FAST = ["-m", "not slow", "--durations", "5", "--durations-min", "2"]
 # Each as arguments for Python; import-linter has no module that runs.
 CHECKS = {
     "ruff format --check": ["-m", "ruff", "format", "--check"],
@@ -30,6 +33,7 @@ def main() -> int:
     blenders = sorted(name[len("blender-") :] for name in environment.PYTHONS if name != "main")
     parser = argparse.ArgumentParser(description="Set everything up and run the tests.")
     only = parser.add_mutually_exclusive_group()
+    only.add_argument("--fast", action="store_true", help="the checks, and the tests that are not marked as slow")
     only.add_argument("--blender", choices=blenders, help="only the add-on's tests, under this Blender")
     only.add_argument("--desktop", action="store_true", help="only the tests in Blender's window")
     options, pytest = parser.parse_known_args()
@@ -53,6 +57,8 @@ def main() -> int:
             print("$", check, flush=True)
             if environment.run(main_python, ["-I", *arguments]):
                 failed.append(check)
+    if options.fast:
+        pytest = [*FAST, *pytest]
     code = environment.run(python, ["-I", "-m", "pytest", *pytest], DIST_PYTHON=str(main_python))
     if failed:
         print("Failed before the tests:", ", ".join(failed), file=sys.stderr)

@@ -88,6 +88,7 @@ def test_every_line_is_done_once(scenes, started, capfd):
     assert "3 of 3 lines: 3 done before" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_was_changed_is_done_again(scenes, started):
     file = three_lines(scenes)
     assert cli.main(["batch", str(file)]) == 0
@@ -275,6 +276,7 @@ def run_machine(file: Path, worker: Path, prior: Path, tmp_path: Path, mode: str
     return run_blender(MACHINE, str(file), str(worker), str(prior), str(tmp_path / "jobs"), mode)
 
 
+@pytest.mark.slow
 def test_a_batch_goes_on_where_it_was_killed(scenes, started, worker, prior, tmp_path):
     file = three_lines(scenes)
     machine = run_machine(file, worker, prior, tmp_path, "wait")
@@ -290,6 +292,7 @@ def test_a_batch_goes_on_where_it_was_killed(scenes, started, worker, prior, tmp
     assert all("DIST Shape" in objects(scenes / "out" / f"{name}.blend") for name in "abc")
 
 
+@pytest.mark.slow
 def test_two_machines_at_the_same_lines_leave_whole_results(scenes, started, worker, prior, tmp_path):
     file = three_lines(scenes)
     machines = [run_machine(file, worker, prior, tmp_path, "result") for _ in range(2)]

@@ -56,6 +56,7 @@ def folder(tmp_path) -> Path:
     return tmp_path / "the python"
 
 
+@pytest.mark.slow
 def test_an_environment_is_made_and_found(tmp_path, folder, monkeypatch):
     # Half made, by someone who was interrupted: it is no environment yet.
     bin_folder = folder / "env" / "bin"
@@ -86,6 +87,7 @@ def test_an_environment_is_made_and_found(tmp_path, folder, monkeypatch):
         find_python("/other/python", own=python)
 
 
+@pytest.mark.slow
 def test_a_cancelled_installation_leaves_nothing(tmp_path, folder):
     place = tmp_path / "pid"
     job = start_install(folder, make_request(tmp_path, ENDLESS_TORCH.replace("PLACE", repr(str(place)))))
@@ -110,6 +112,7 @@ def test_an_installation_ends_with_blender(tmp_path, folder):
     assert json.loads(last)["event"] == "cancelled" and not (folder / "env").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

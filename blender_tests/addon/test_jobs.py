@@ -165,6 +165,7 @@ def test_lines_never_wait_for_the_worker(tmp_path, python, worker):
     job.send("too late")
 
 
+@pytest.mark.slow
 def test_a_worker_that_reads_nothing_is_cancelled(tmp_path, python, worker):
     (worker / "__main__.py").write_text(LISTENER)
     job = make_job(tmp_path, "", python, worker)
@@ -188,6 +189,7 @@ def test_cancel_within_three_seconds(tmp_path, python, worker):
     assert job.state == "cancelled" and job.error == ""
 
 
+@pytest.mark.slow
 def test_a_worker_that_ignores_cancel_is_killed(tmp_path, python, worker):
     job = make_job(tmp_path, "deaf", python, worker)
     job.start()
@@ -198,6 +200,7 @@ def test_a_worker_that_ignores_cancel_is_killed(tmp_path, python, worker):
     assert not is_alive(job.pid) and job.state == "cancelled"
 
 
+@pytest.mark.slow
 def test_polling_never_waits(tmp_path, python, worker):
     job = make_job(tmp_path, "deaf", python, worker)
     job.start()
@@ -371,6 +374,7 @@ def test_other_folders_stay(tmp_path):
     assert mine.exists() and (elsewhere / "events.jsonl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "event"), [("killed", "error"), ("deaf", "cancelled")])
 def test_a_folder_tells_how_its_job_ended(tmp_path, python, worker, mode, event):
     job = make_job(tmp_path, mode, python, worker)

@@ -10,6 +10,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from blender_tests.support.stage import ROOT, run_blender
 
 BLOCK = """
@@ -95,6 +97,7 @@ print("ALL WELL")
 """
 
 
+@pytest.mark.slow
 def test_the_zip_installs_in_a_fresh_blender(zip_path, tmp_path):
     resources = tmp_path / "resources"
     resources.mkdir()

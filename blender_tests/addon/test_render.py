@@ -118,6 +118,7 @@ def test_a_reconstruction_is_rendered_where_it_stands_now(camera, render):
     assert render(code=0, placement=thing)[1]["placement"] == request["placement"]
 
 
+@pytest.mark.slow
 def test_a_reconstruction_knows_its_prior(scene, rig, camera, worker, prior, tmp_path, render, monkeypatch):
     made = api.reconstruct(
         rig, bpy.data.objects["Box"], prior=prior, worker_folder=worker, folder=tmp_path / "reconstruction"
@@ -198,6 +199,7 @@ def test_the_files_hold_the_workers_numbers(camera, render):
     ]
 
 
+@pytest.mark.slow
 def test_the_images_are_made_once_and_follow(camera, render, tmp_path):
     first, _ = render()
     assert {image.name for image in first.images.values()} == {"DIST Depth", "DIST Normal", "DIST Silhouette"}
@@ -215,6 +217,7 @@ def test_the_images_are_made_once_and_follow(camera, render, tmp_path):
     assert Path(again.images["depth"].filepath).parent == second.folder
 
 
+@pytest.mark.slow
 def test_damaged_renderings_are_refused(camera, render, rig, worker, prior, tmp_path):
     folder = render()[0].folder
     with pytest.raises(RequestError, match="holds a rendering, no shape"):
@@ -286,6 +289,7 @@ def compare(made, scene, vertices, faces, unit) -> None:
     assert np.degrees(np.arccos(cosine)).mean() < 5
 
 
+@pytest.mark.slow
 def test_a_reconstruction_looks_as_its_mesh_does(scene, camera, table, tmp_path):
     vertices, faces, code = table
     scene.render.resolution_x, scene.render.resolution_y = 96, 64
@@ -299,6 +303,7 @@ def test_a_reconstruction_looks_as_its_mesh_does(scene, camera, table, tmp_path)
     assert made.report["prior"] == "table" and made.report["queries"]["grid"] > 0
 
 
+@pytest.mark.slow
 def test_a_shape_of_a_prior_with_other_axes_in_an_upright_picture(scene, camera, table, python, tmp_path):
     vertices, faces, _ = table
     scene.render.resolution_x, scene.render.resolution_y = 56, 80

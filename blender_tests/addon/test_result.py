@@ -201,6 +201,7 @@ def test_damaged_results_are_refused(scene, rig, worker, prior, tmp_path):
     assert len(bpy.data.objects) == count
 
 
+@pytest.mark.slow
 def test_a_job_is_taken_up_again(scene, rig, worker, prior, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     job = api.start_reconstruction(rig, bpy.data.objects["Box"], prior=prior, worker_folder=worker)

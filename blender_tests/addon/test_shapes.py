@@ -92,6 +92,7 @@ def test_few_codes_have_few_axes(codes, count):
 # Sample Shape.
 
 
+@pytest.mark.slow
 def test_a_seed_is_a_shape(shapes, samples, scene, tmp_path):
     first, second = shapes
     for thing, seed in zip(shapes, (3, 4), strict=True):
@@ -110,6 +111,7 @@ def test_a_seed_is_a_shape(shapes, samples, scene, tmp_path):
     assert again["dist_scale"] == pytest.approx(2)
 
 
+@pytest.mark.slow
 def test_the_mesh_lies_on_the_decoders_zero(shapes, python, tmp_path):
     thing = shapes[0]
     at = np.array([vertex.co for vertex in thing.data.vertices])
@@ -127,6 +129,7 @@ def test_the_mesh_lies_on_the_decoders_zero(shapes, python, tmp_path):
     assert mean < 2e-3 and largest < 1 / 32
 
 
+@pytest.mark.slow
 def test_the_button_samples_where_it_is_told(scene, prior, stand_in):
     chosen = scene.dist.shapes
     scene.cursor.location, chosen.seed, chosen.spread, scene.dist.quality = (1, 2, 3), 7, 1.0, "preview"
@@ -170,6 +173,7 @@ def test_what_cannot_be_sampled_is_refused_before_work(scene, options, words, tm
 # Blend.
 
 
+@pytest.mark.slow
 def test_a_blend_stands_between_the_two(shapes, tmp_path):
     first, second = shapes
     first.matrix_world = Matrix.Translation((1, 0, 0)) @ Matrix.Scale(2, 4)
@@ -279,6 +283,7 @@ def settle(seconds: float = 30) -> None:
     wait_until(tick, seconds)
 
 
+@pytest.mark.slow
 def test_a_mesh_follows_its_sliders(shapes, scene, window, monkeypatch):
     thing, other = shapes
     monkeypatch.setattr(live, "STAY", 1.5)
@@ -350,6 +355,7 @@ def test_a_mesh_follows_its_sliders(shapes, scene, window, monkeypatch):
     assert live.meshes.worker is None and not is_alive(pid) and not folder.exists()
 
 
+@pytest.mark.slow
 def test_undo_leaves_mesh_and_sliders_consistent(shapes, scene, window):
     bpy.context.preferences.edit.use_global_undo = True
     thing = shapes[0]
@@ -407,6 +413,7 @@ def test_a_worker_that_fails_is_told_of(shapes, scene, window, worker, monkeypat
 # Scripts and the command line.
 
 
+@pytest.mark.slow
 def test_a_script_gives_an_object_another_code(shapes, tmp_path):
     thing, other = shapes
     assert api.reshape(thing, other, folder=tmp_path / "job") is thing
@@ -420,6 +427,7 @@ def test_a_script_gives_an_object_another_code(shapes, tmp_path):
         api.import_shapes(tmp_path / "job")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("edited", "location"), [(False, True), (True, True), (False, False)])
 def test_what_was_applied_to_a_shape_stays(shapes, scene, edited, location):
     thing, other = shapes
@@ -454,12 +462,14 @@ def test_what_was_applied_to_a_shape_stays(shapes, scene, edited, location):
     assert ((normals * directions).sum(axis=1) > 0).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_a_slider_in_background_mode_waits(shapes, scene):
     thing = shapes[0]
     thing.dist.axes[1] = 1.5
     assert scene_result.is_current(thing, 32) and thing.dist.axes[1] == 1.5 and live.meshes.worker is None
 
 
+@pytest.mark.slow
 def test_the_command_line_samples(scene, tmp_path, capfd, monkeypatch):
     monkeypatch.setitem(api.QUALITIES, "preview", replace(api.QUALITIES["preview"], mesh_resolution=32))
     arguments = ["sample", "--prior", "table", "--seed", "3", "--count", "2", "--quality", "preview"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+import pytest
 from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
@@ -38,6 +39,7 @@ def ways_out(tree: BVHTree, point: Vector, directions: np.ndarray) -> int:
     return sum(tree.ray_cast(point, Vector(direction))[0] is None for direction in directions)
 
 
+@pytest.mark.slow
 def test_the_inside_of_suzanne_is_what_cannot_be_seen_from_outside(
     scene: bpy.types.Scene, python: str, tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ def volume(vertices: np.ndarray, faces: np.ndarray) -> float:
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
 
+@pytest.mark.slow
 def test_blenders_own_exports_are_read(scene: bpy.types.Scene, python: str, tmp_path: Path) -> None:
     bpy.ops.mesh.primitive_monkey_add(location=(1, 2, 3), rotation=(0.3, 0.2, 0.1), scale=(1, 1.5, 2))
     bpy.ops.mesh.primitive_cylinder_add(vertices=7)

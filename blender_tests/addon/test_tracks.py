@@ -18,6 +18,7 @@ from dist_addon.worker.dist_engine.protocol import Request, RequestError
 LAST = FIRST + FRAMES - 1
 
 
+@pytest.mark.slow
 def test_the_tracks_on_the_thing_are_points_that_views_see(scene, tmp_path):
     camera, clip = solved_clip(scene, tmp_path)
     scene.frame_set(2)
@@ -43,6 +44,7 @@ def test_the_tracks_on_the_thing_are_points_that_views_see(scene, tmp_path):
         assert (mask[rows, columns] == 255).mean() > 0.7
 
 
+@pytest.mark.slow
 def test_a_track_that_is_hidden_at_a_frame_is_not_seen_there(scene, tmp_path):
     camera, clip = solved_clip(scene, tmp_path)
     before = api.gather([camera], None, frames=[FIRST, LAST], tracks=clip).sights
@@ -68,6 +70,7 @@ def test_a_track_is_where_its_offset_says(scene, tmp_path):
     np.testing.assert_allclose(after.points, before.points)
 
 
+@pytest.mark.slow
 def test_tracks_that_do_not_fit_the_camera(scene, tmp_path):
     camera, clip = solved_clip(scene, tmp_path)
     frames = [FIRST, LAST]
@@ -95,6 +98,7 @@ def test_clips_that_are_not_solved(scene, rig, tmp_path):
         api.gather(rig, None, tracks=clip)
 
 
+@pytest.mark.slow
 def test_tracks_need_frames(scene, rig, tmp_path):
     clip = solved_clip(scene, tmp_path)[1]
     with pytest.raises(RequestError, match=r"the cameras stand still"):
@@ -210,6 +214,7 @@ def test_depths_that_cannot_be_used(globe, tmp_path):
         gather()
 
 
+@pytest.mark.slow
 def test_an_exr_of_several_layers_is_refused(globe, scene, tmp_path):
     camera, box, *_ = globe
     scene.camera = camera

@@ -233,6 +233,7 @@ def test_a_taken_name_is_refused_before_work(stand_in, own_priors, shapes, scene
 # The operators.
 
 
+@pytest.mark.slow
 def test_the_button_trains_in_background(stand_in, own_priors, shapes, scene, capfd):
     assert bpy.ops.dist.train_prior() == {"FINISHED"}
     assert [found.name for found in api.priors()] == ["cone", "mugs"]
@@ -249,6 +250,7 @@ def test_the_button_trains_in_background(stand_in, own_priors, shapes, scene, ca
     assert [found.name for found in api.priors()] == ["cone", "mugs"]
 
 
+@pytest.mark.slow
 def test_the_button_trains_from_a_folder(stand_in, shapes, scene, tmp_path):
     for name in ("a.obj", "b c.stl"):
         (tmp_path / name).write_text("")
@@ -287,6 +289,7 @@ def test_too_few_meshes_are_refused(shapes, stand_in):
         bpy.ops.dist.train_prior()
 
 
+@pytest.mark.slow
 def test_a_training_beside_the_window(stand_in, shapes, scene, own_priors, monkeypatch):
     monkeypatch.setattr(running, "in_background", lambda: False)
     monkeypatch.setattr(running, "PICTURE_INTERVAL", 0.0)
@@ -324,6 +327,7 @@ def test_what_is_being_written_is_not_drawn(tmp_path, length):
         scene_training.show(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_cancelled_training_is_gone_on_with(stand_in, shapes, scene, own_priors, monkeypatch):
     monkeypatch.setattr(running, "in_background", lambda: False)
     make_job_folder(stand_in, "wait")
@@ -353,6 +357,7 @@ def test_a_cancelled_training_is_gone_on_with(stand_in, shapes, scene, own_prior
     assert starts[1] is None
 
 
+@pytest.mark.slow
 def test_a_prior_needs_no_scene(stand_in, shapes, scene, own_priors, monkeypatch):
     monkeypatch.setattr(running, "in_background", lambda: False)
     bpy.ops.dist.train_prior()
@@ -361,6 +366,7 @@ def test_a_prior_needs_no_scene(stand_in, shapes, scene, own_priors, monkeypatch
     assert "“mugs” is among the shape priors" in running.jobs.outcome.text and "mugs" in [p.name for p in api.priors()]
 
 
+@pytest.mark.slow
 def test_a_training_is_no_shape(stand_in, shapes, tmp_path):
     made = api.train_prior(shapes, "mugs")
     for wrong in (api.import_result, api.import_rendering):
@@ -401,6 +407,7 @@ def test_the_loss_curve():
 # The command line.
 
 
+@pytest.mark.slow
 def test_the_command_line_trains(stand_in, shapes, own_priors, tmp_path, capfd):
     report = tmp_path / "report.json"
     arguments = [
@@ -475,6 +482,7 @@ def test_the_command_line_says_what_is_wrong(stand_in, shapes, tmp_path, capfd):
 # The real worker.
 
 
+@pytest.mark.slow
 def test_a_prior_from_the_scene(shapes, own_priors, tmp_path):
     add_data(shapes, "Flat", bpy.data.meshes.new("Flat"))
     shapes.objects["Flat"].data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
@@ -502,6 +510,7 @@ torch.save({"latent_codes": torch.ones(3, 5)}, folder / "LatentCodes" / "latest.
 """
 
 
+@pytest.mark.slow
 def test_an_official_checkpoint_is_imported(scene, python, own_priors, tmp_path):
     subprocess.run([python, "-c", CHECKPOINT, str(tmp_path / "söfas")], check=True, cwd=ROOT)
     assert bpy.ops.dist.import_prior(directory=str(tmp_path / "söfas")) == {"FINISHED"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from blender_tests.support.stage import run_blender
 
 WHOLE_WAY = """
@@ -86,6 +88,7 @@ print("ALL WELL")
 """
 
 
+@pytest.mark.slow
 def test_a_table_stands_where_its_pictures_say(zip_path: Path, tmp_path: Path) -> None:
     resources = tmp_path / "resources"
     resources.mkdir()

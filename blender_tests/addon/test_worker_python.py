@@ -47,6 +47,7 @@ def test_the_preferences_draw(own_python):
     assert any("Empty the field" in str(entry) for entry in draw_preferences("/other/python"))
 
 
+@pytest.mark.slow
 def test_the_worker_test_names_versions_and_devices(capfd, own_python):
     assert bpy.ops.dist.test_worker() == {"FINISHED"}
     shown = capfd.readouterr().out
@@ -54,6 +55,7 @@ def test_the_worker_test_names_versions_and_devices(capfd, own_python):
     assert all(word in shown for word in ("Python 3.", "torch 2.", "libigl 2.", "safetensors", "devices: CPU"))
 
 
+@pytest.mark.slow
 def test_the_worker_test_runs_beside_the_window(own_python, monkeypatch):
     monkeypatch.setattr(worker_operators, "in_background", lambda: False)
     began = time.monotonic()
@@ -65,6 +67,7 @@ def test_the_worker_test_runs_beside_the_window(own_python, monkeypatch):
     assert bpy.ops.dist.test_worker.poll()
 
 
+@pytest.mark.slow
 def test_the_workers_python_is_sought_before_it_is_needed(scene, own_python, monkeypatch, python):
     monkeypatch.setattr(worker_python, "in_background", lambda: False)
     python_finder.forget()

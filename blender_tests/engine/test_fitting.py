@@ -29,6 +29,7 @@ from dist_engine.tracing.march import march
 from blender_tests.support.views import PRIOR, SIZE, Quiet, orbit, request, silhouettes, visible_points
 
 
+@pytest.mark.slow
 def test_normals_of_one_view_tell_more_than_its_mask() -> None:
     prior, views = Prior.load(PRIOR.with_name("car.safetensors")), orbit(1)
     code, others = prior.codes[20], torch.arange(len(prior.codes)) != 20
@@ -105,6 +106,7 @@ def test_a_request_that_refines_nothing_is_refused() -> None:
         replace(job, settings=replace(job.settings, refine_shape=False, refine_placement=False)).check()
 
 
+@pytest.mark.slow
 def test_cameras_that_are_a_little_off_are_found_again(tmp_path: Path) -> None:
     views = orbit(8)
     prior = Prior.load(PRIOR)
@@ -122,6 +124,7 @@ def test_cameras_that_are_a_little_off_are_found_again(tmp_path: Path) -> None:
     assert all(np.allclose(v.K, w.K) for v, w in zip(again, views, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["points alone", "seen points", "depths", "points and masks"])
 def test_a_shape_is_found_from(kind: str, tmp_path: Path) -> None:
     prior = Prior.load(PRIOR)
@@ -149,6 +152,7 @@ def test_a_shape_is_found_from(kind: str, tmp_path: Path) -> None:
     assert error_of(prior, found.shape.code, prior.codes[5]) < 0.25 * before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [True, False])
 def test_beside_masks_who_sees_points_counts_once_there_is_a_start(
     masked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -178,6 +182,7 @@ def test_beside_masks_who_sees_points_counts_once_there_is_a_start(
     assert counted == sorted(counted) and counted[-1] and counted[0] != masked
 
 
+@pytest.mark.slow
 def test_one_wrong_mask_does_not_carry_the_shape_off(tmp_path: Path) -> None:
     prior, views = Prior.load(PRIOR), orbit(8)
     place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
@@ -226,6 +231,7 @@ def overlaps(observations: Observations, found: Fit) -> torch.Tensor:
     return observations.outlines.overlaps(found.shape.field(Counter()), found.cameras, found.place)
 
 
+@pytest.mark.slow
 def test_without_bounds_the_masks_tell_where_the_thing_is(tmp_path: Path) -> None:
     prior = Prior.load(PRIOR)
     views = orbit(6)

@@ -92,6 +92,7 @@ def test_hostile_file_is_refused(name: str, outcome: dict[str, dict[str, Any]]) 
     assert found["seconds"] < SECONDS and found["mebibytes"] < MEBIBYTES, found
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_of_a_prior_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "thing.safetensors"
     content = good_prior()
@@ -101,6 +102,7 @@ def test_any_flipped_bit_of_a_prior_is_noticed(tmp_path: Path) -> None:
             Prior.load(path)
 
 
+@pytest.mark.slow
 def test_a_prior_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "thing.safetensors"
     content = good_prior()

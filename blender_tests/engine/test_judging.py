@@ -33,6 +33,7 @@ def all_rays(cameras: Cameras, view: int, place: Similarity) -> Rays:
     return cameras.rays(torch.full((len(pixels),), view), pixels, place)
 
 
+@pytest.mark.slow
 def test_each_kind_of_observation_tells_how_far_it_is_off() -> None:
     prior, views = Prior.load(PRIOR), orbit(3)
     place = Similarity(torch.tensor(SCALE), torch.eye(3), torch.zeros(3))
@@ -90,6 +91,7 @@ def test_each_kind_of_observation_tells_how_far_it_is_off() -> None:
     assert max(told["normals"][names[0]], told["normals"][names[2]]) < 2
 
 
+@pytest.mark.slow
 def test_what_was_not_observed_has_no_residual() -> None:
     prior, views = Prior.load(PRIOR), orbit(2)
     job = request(np.full((2, SIZE, SIZE), 255, np.uint8), views)

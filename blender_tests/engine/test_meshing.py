@@ -116,6 +116,7 @@ def test_a_surface_that_was_met_is_followed_where_the_bounds_trusted_too_much(mo
     assert np.array_equal(triangles(*marching_cubes(followed), 64), wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("radius", "pieces"), [(0.01, 1), (0.03, 2)])
 def test_crumbs_of_less_than_a_thousandth_of_the_area_are_left_out(radius: float, pieces: int) -> None:
     shape = TwoBalls(torch.tensor([radius]))
@@ -126,6 +127,7 @@ def test_crumbs_of_less_than_a_thousandth_of_the_area_are_left_out(radius: float
     assert (float(mesh.vertices[:, 0].max()) > 0.7) == (pieces == 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [Sphere(torch.tensor([0.6])), Squares(torch.tensor([0.6]))])
 def test_the_newton_step_puts_vertices_onto_the_zero(shape: ClosedForm) -> None:
     before = np.abs(np.linalg.norm(marching_cubes(SignLattice(shape, 64))[0], axis=1) - 0.6).max()
@@ -146,6 +148,7 @@ def test_a_shape_without_a_surface_is_refused(radius: float) -> None:
         extract_mesh(Sphere(torch.tensor([radius])), 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GENERATORS)
 def test_built_in_shapes_have_a_slope_at_their_surface(name: str) -> None:
     prior = Prior.load(Path(__file__).resolve().parents[2] / "dist_addon" / "priors" / f"{name}.safetensors")

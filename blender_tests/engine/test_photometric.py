@@ -138,6 +138,7 @@ def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
     assert (off < 1e-2 * jacobian.abs().max()).float().mean() > 0.97
 
 
+@pytest.mark.slow
 def test_a_ball_is_found_from_pictures_alone_however_exposed(tmp_path: Path) -> None:
     views = shots(count=24)
     random = np.random.default_rng(0)

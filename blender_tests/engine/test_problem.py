@@ -142,6 +142,7 @@ def test_the_jacobian_is_that_of_the_residuals(unknowns: Unknowns) -> None:
     assert torch.allclose(torch.stack(differences, 1), jacobian, atol=1e-3 * float(jacobian.abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unknowns", [Unknowns(cameras=True, focal=True), Unknowns(place=False)])
 def test_the_jacobian_of_normals_is_that_of_what_a_new_trace_sees(unknowns: Unknowns) -> None:
     prior = Prior.load(PRIOR).to("cpu", torch.float64)
@@ -234,6 +235,7 @@ def test_all_kinds_of_observations_count_together() -> None:
     assert torch.allclose(total, together.gradient, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_is_seen_of_points_does_not_move_with_the_cameras() -> None:
     state, unknowns = some_state(), Unknowns(cameras=True, focal=True)
     generator = torch.Generator().manual_seed(7)
@@ -266,6 +268,7 @@ def test_a_point_counts_once_however_many_views_see_it() -> None:
     assert len(point) == 6 and counted.tolist() == pytest.approx([1, 1, 1, 0, 0, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [0.5, -3.0])
 def test_a_camera_within_the_object_or_turned_away_costs_and_pulls(ahead: float) -> None:
     prior = Prior.load(PRIOR)
@@ -283,6 +286,7 @@ def test_a_camera_within_the_object_or_turned_away_costs_and_pulls(ahead: float)
     assert cost < model.cost
 
 
+@pytest.mark.slow
 def test_nothing_may_be_before_a_point_that_is_seen() -> None:
     prior = Prior.load(PRIOR)
     cameras = Cameras.from_views(orbit(4), torch.device("cpu"))
@@ -305,6 +309,7 @@ def test_nothing_may_be_before_a_point_that_is_seen() -> None:
     assert rows.jacobian().shape == (len(points), len(prior.mean) + 7)
 
 
+@pytest.mark.slow
 def test_noise_about_a_thin_part_does_not_thicken_it() -> None:
     plate = Box(torch.tensor([0.5, 0.5, 0.01]))
     generator = torch.Generator().manual_seed(0)
@@ -356,6 +361,7 @@ def state_of_floats(state: State) -> State:
     return State.start(LatentKind(prior).of(prior.codes[5]), place, cameras)
 
 
+@pytest.mark.slow
 def test_the_uncertainty_is_that_of_shapes_as_likely_as_the_fitted_one() -> None:
     state, unknowns = some_state(), Unknowns()
     problem = problem_of(unknowns, state)

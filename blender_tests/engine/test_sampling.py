@@ -148,6 +148,7 @@ RIGHT = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mesh", "distance", "sign", "warnings"), [c[1:] for c in RIGHT], ids=[c[0] for c in RIGHT])
 def test_signs_and_distances_are_right(mesh: Mesh, distance: Distance, sign: str, warnings: int) -> None:
     made = sample(mesh)
@@ -158,6 +159,7 @@ def test_signs_and_distances_are_right(mesh: Mesh, distance: Distance, sign: str
     assert (made.distances < 0).any() and (made.distances > 0.1).any()
 
 
+@pytest.mark.slow
 def test_a_shell_with_hardly_a_thickness_is_filled_by_a_flood_with_a_warning() -> None:
     made = sample(join(BALL, turn(make_ball(0.49995))))
     assert made.report.sign == "flood fill"
@@ -189,6 +191,7 @@ def test_a_mesh_without_a_clear_inside_is_refused_with_the_reason(mesh: Mesh, me
         sample(mesh)
 
 
+@pytest.mark.slow
 def test_what_was_made_up_and_left_out_is_reported() -> None:
     lid = sample(only(BOX, slice(-2))).report
     assert lid.lids == pytest.approx(1 / 6, abs=0.01) and lid.open_edges == 4 and lid.pieces == 1
@@ -200,6 +203,7 @@ def test_what_was_made_up_and_left_out_is_reported() -> None:
     assert "thick" in thin.warnings[0]
 
 
+@pytest.mark.slow
 def test_samples_are_dense_near_the_surface_and_fill_the_ball() -> None:
     made = sample(TWO_BALLS)
     near = np.abs(made.distances)
@@ -213,6 +217,7 @@ def test_samples_are_dense_near_the_surface_and_fill_the_ball() -> None:
     assert np.mean(within[lens]) < 0.02
 
 
+@pytest.mark.slow
 def test_frame_and_scale_of_the_mesh_do_not_matter() -> None:
     two = join(BOX, make_box((0.5, 0.6, 0.7), (1, 0, 0.5)))
     there, moved = sample(two), sample((two[0] * 1e-3 + [5, -2, 1], two[1]))
@@ -224,6 +229,7 @@ def test_frame_and_scale_of_the_mesh_do_not_matter() -> None:
     assert reach.max() == pytest.approx(1 / 1.03)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_samples() -> None:
     for mesh in (BALL, join(BALL, make_ball(0.3))):
         first, again = sample(mesh), sample(mesh)

@@ -39,6 +39,7 @@ def save(folder: Path, **options: object) -> None:
     shutil.copyfile(PRIOR, folder / PRIOR_FILE)
 
 
+@pytest.mark.slow
 def test_shapes_are_made_and_more_while_the_worker_stays(tmp_path: Path, start) -> None:
     turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     places = [ORIGIN, Placement(2.0, turn, np.array([1.0, 2.0, 3.0]))]
@@ -76,6 +77,7 @@ def test_shapes_are_made_and_more_while_the_worker_stays(tmp_path: Path, start) 
     assert json.loads(process.stdout.read())["event"] == "done"
 
 
+@pytest.mark.slow
 def test_a_staying_worker_obeys_a_cancel(tmp_path: Path, start) -> None:
     save(tmp_path, stay=60.0)
     process = start(tmp_path)

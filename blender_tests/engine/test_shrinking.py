@@ -89,6 +89,7 @@ def test_the_known_depth_nearest_to_a_blocks_middle_is_taken(monkeypatch) -> Non
     assert np.isfinite(again.depths).sum() == 2
 
 
+@pytest.mark.slow
 def test_a_fit_to_large_pictures_is_that_to_small_ones(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(shrinking, "LONGEST", SIZE + 2)
     pictures = np.full((4, SIZE, SIZE, 3), (200, 100, 50), np.uint8)

@@ -76,6 +76,7 @@ def test_each_strategy_asks_less_than_the_one_before() -> None:
     assert counts["parallel"] > counts["dynamic"] > counts["aggressive"] > counts["coarse_to_fine"] > counts["grid"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half_thickness", [0.02, 0.004, 0.002])
 def test_a_thin_plate_is_not_jumped(half_thickness: float) -> None:
     image, shape = picture(size=96), PlateAndBall(torch.tensor([half_thickness]))
@@ -119,6 +120,7 @@ def queries(field: ClosedForm) -> int:
     return sum(field.counter.values())
 
 
+@pytest.mark.slow
 def test_a_camera_that_moves_reuses_the_lattice() -> None:
     sphere, memory = Sphere(torch.tensor([0.6])), Memory()
     trace_picture(sphere, picture(), memory=memory)
@@ -132,6 +134,7 @@ def test_a_camera_that_moves_reuses_the_lattice() -> None:
     assert sphere.counter["grid"] < 1.1 * whole
 
 
+@pytest.mark.slow
 def test_the_same_frame_again_costs_hardly_anything() -> None:
     sphere, memory = Sphere(torch.tensor([0.6])), Memory()
     for _ in range(2):
@@ -141,6 +144,7 @@ def test_the_same_frame_again_costs_hardly_anything() -> None:
     assert queries(sphere) < 1.03 * before
 
 
+@pytest.mark.slow
 def test_many_steps_of_the_code_do_not_drift() -> None:
     image, memory, asked = picture(turned=True), Memory(), []
     for step in range(16):
@@ -158,6 +162,7 @@ def test_many_steps_of_the_code_do_not_drift() -> None:
     assert max(asked[2:]) < 0.65 * asked[0]
 
 
+@pytest.mark.slow
 def test_a_ball_that_moves_across_is_followed() -> None:
     """Its depth bends with the code, and what it hides and bares changes with each step."""
     image, memory = picture(), Memory()
@@ -169,6 +174,7 @@ def test_a_ball_that_moves_across_is_followed() -> None:
     assert ((trace.distance - truth.distance)[trace.hit & truth.hit].abs() > 1e-2).sum() <= 2
 
 
+@pytest.mark.slow
 def test_a_thin_plate_that_grows_from_nothing_is_found_at_once() -> None:
     image, memory = picture(size=96), Memory()
     for half_thickness in (-0.004, -0.002, 0.002, 0.004):
@@ -179,6 +185,7 @@ def test_a_thin_plate_that_grows_from_nothing_is_found_at_once() -> None:
     assert ((trace.distance - truth.distance)[trace.hit & truth.hit].abs() > 1e-2).sum() <= 2
 
 
+@pytest.mark.slow
 def test_what_no_derivative_foretold_is_found_within_a_bounded_number_of_steps() -> None:
     image, memory = picture(), Memory()
     for code in (-0.02, -0.01, *torch.linspace(0.15, 0.15 + 1e-4 * OLDEST, OLDEST + 1).tolist()):
@@ -190,6 +197,7 @@ def test_what_no_derivative_foretold_is_found_within_a_bounded_number_of_steps()
     assert ((trace.distance - truth.distance)[trace.hit & truth.hit].abs() > 1e-2).sum() == 0
 
 
+@pytest.mark.slow
 def test_another_shape_altogether_is_traced_anew() -> None:
     image, memory = picture(turned=True), Memory()
     for half in ([0.5, 0.3, 0.4], [0.5, 0.301, 0.4], [0.2, 0.5, 0.1]):

@@ -71,6 +71,7 @@ def weights(made: tuple[torch.nn.Module, Tensor]) -> list[Tensor]:
     return [*made[0].state_dict().values(), made[1]]
 
 
+@pytest.mark.slow
 def test_codes_hold_their_shapes(tmp_path: Path) -> None:
     points, distances = box_samples()
     told: list[TrainingProgress] = []
@@ -167,6 +168,7 @@ def test_gross_errors_are_rarer_where_they_count_more(tmp_path: Path) -> None:
     assert worst[1] < 0.9 * worst[0]
 
 
+@pytest.mark.slow
 def test_a_strut_is_missed_less_where_the_wrong_side_counts_more(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(3)
     # One sample in a hundred is in the strut, under a slab.
@@ -258,6 +260,7 @@ def run(folder: Path, request: TrainRequest, listener: Listener | None = None) -
     return PriorResult.load(folder), Prior.load(folder / protocol.PRIOR_FILE)
 
 
+@pytest.mark.slow
 def test_a_prior_from_meshes(quick, tmp_path: Path) -> None:
     listener = Listener()
     wanted = TrainRequest("my boxes", [*boxes(), FLAT], steps=500, licence="CC0", device="cpu", threads=1)
@@ -289,6 +292,7 @@ def test_a_prior_from_meshes(quick, tmp_path: Path) -> None:
     assert not (tmp_path / "job" / "samples").exists()
 
 
+@pytest.mark.slow
 def test_a_preview_shows_the_shapes_top_and_front(quick, tmp_path: Path) -> None:
     """With up along y, a stick along y stands upright in the picture; with up along z, it lies."""
     stick = box("stick", (0.15, 0.8, 0.15))

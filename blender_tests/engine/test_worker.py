@@ -50,6 +50,7 @@ def job(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_shape_is_found_from_its_silhouettes(job: Path, start) -> None:
     process = start(job)
     events = [json.loads(line) for line in process.stdout]
@@ -76,6 +77,7 @@ def test_a_shape_is_found_from_its_silhouettes(job: Path, start) -> None:
         assert (mask[row, column] > 0).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_request_gives_the_same_result(job: Path, start, tmp_path: Path) -> None:
     loaded = Request.load(job)
     codes = []
@@ -89,6 +91,7 @@ def test_the_same_request_gives_the_same_result(job: Path, start, tmp_path: Path
     assert codes[0] == codes[1]
 
 
+@pytest.mark.slow
 def test_a_stopped_job_goes_on_from_its_checkpoint(job: Path, start) -> None:
     process = start(job)
     for line in process.stdout:
@@ -103,6 +106,7 @@ def test_a_stopped_job_goes_on_from_its_checkpoint(job: Path, start) -> None:
     assert (job / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_a_fit_is_watched_paused_and_taken_early(job: Path, start) -> None:
     loaded = Request.load(job)
     request(loaded.masks, loaded.views, iterations=100_000, rays=20_000).save(job)
@@ -144,6 +148,7 @@ def read_until_silent(process: subprocess.Popen[str]) -> list[str]:
     return lines
 
 
+@pytest.mark.slow
 def test_without_a_watcher_there_are_no_previews(job: Path, start) -> None:
     events = [json.loads(line) for line in start(job).stdout]
     assert "preview" not in {event["event"] for event in events} and not Result.load(job).report["early"]
@@ -157,6 +162,7 @@ def boxes(count: int) -> list[MeshArrays]:
     return [MeshArrays(f"box {n}", corners * (1, 1, n + 1), faces) for n in range(count)]
 
 
+@pytest.mark.slow
 def test_a_prior_is_trained_and_the_training_can_be_cancelled(tmp_path: Path, start) -> None:
     TrainRequest("boxes", boxes(2), steps=100_000, device="cpu", threads=1).save(tmp_path)
     process = start(tmp_path)
@@ -182,6 +188,7 @@ def test_a_prior_is_trained_and_the_training_can_be_cancelled(tmp_path: Path, st
     assert PriorResult.load(tmp_path).report["shapes"] == ["box 0", "box 1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sound", [True, False])
 def test_a_checkpoint_in_the_official_layout_is_imported(tmp_path: Path, start, sound: bool) -> None:
     codes, plain = torch.randn(3, 5), Plain([2], False, False, "none")
@@ -204,6 +211,7 @@ def test_a_checkpoint_in_the_official_layout_is_imported(tmp_path: Path, start, 
     torch.testing.assert_close(prior.decoder.field(prior.codes[1])(points, "test"), expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cancel", "end of input"])
 def test_the_worker_is_gone_within_three_seconds(job: Path, start, how: str) -> None:
     loaded = Request.load(job)
@@ -223,6 +231,7 @@ def test_the_worker_is_gone_within_three_seconds(job: Path, start, how: str) -> 
     assert not (job / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_a_spare_worker_waits_for_its_job(job: Path, start) -> None:
     loaded = Request.load(job)
     request(loaded.masks, loaded.views, iterations=2).save(job)
@@ -237,6 +246,7 @@ def test_a_spare_worker_waits_for_its_job(job: Path, start) -> None:
     assert (job / "log.txt").exists() and process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_a_spare_worker_ends_with_who_started_it(start) -> None:
     process = start()
     time.sleep(1.0)
@@ -245,6 +255,7 @@ def test_a_spare_worker_ends_with_who_started_it(start) -> None:
     assert process.wait(3) == 1
 
 
+@pytest.mark.slow
 def test_a_spare_workers_job_fails_in_its_own_log(job: Path, start) -> None:
     (job / PRIOR_FILE).unlink()
     process = start()
@@ -255,6 +266,7 @@ def test_a_spare_workers_job_fails_in_its_own_log(job: Path, start) -> None:
     assert "Traceback" in (job / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_missing_prior_is_an_error_with_its_name(job: Path, start) -> None:
     (job / PRIOR_FILE).unlink()
     process = start(job)
@@ -297,6 +309,7 @@ def ask(folder: Path, start, wanted: RenderRequest) -> list[dict]:
     return [json.loads(line) for line in start(folder).stdout]
 
 
+@pytest.mark.slow
 def test_a_picture_shows_the_first_surface_on_each_ray(tmp_path: Path, start) -> None:
     wanted = render_request()
     events = ask(tmp_path, start, wanted)
@@ -352,6 +365,7 @@ def test_a_picture_shows_the_first_surface_on_each_ray(tmp_path: Path, start) ->
     assert (made.normal[made.silhouette == 0] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_picture_in_bands_is_the_same_picture(monkeypatch, tmp_path: Path) -> None:
     class Quiet:
         def progress(self, *_arguments: object) -> None:
@@ -374,6 +388,7 @@ def test_a_picture_in_bands_is_the_same_picture(monkeypatch, tmp_path: Path) -> 
     np.testing.assert_allclose(whole.depth[both], bands.depth[both], atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
