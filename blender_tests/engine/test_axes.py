@@ -7,10 +7,10 @@ import pytest
 import torch
 from dist_engine.cameras import Similarity
 from dist_engine.decoder import Architecture, Decoder
+from dist_engine.make_shapes import make_shape
 from dist_engine.meshing import Mesh
 from dist_engine.prior import Prior
 from dist_engine.protocol import Placement
-from dist_engine.shape import make_shape
 from torch import Tensor
 
 from blender_tests.support.closed_forms import ClosedForm
@@ -77,4 +77,5 @@ def test_a_sampled_shapes_own_axes_are_the_things(up: str, front: str, right: st
     away = result.vertices - PLACE.scale * REACH
     np.testing.assert_allclose(np.linalg.norm(away, axis=1), PLACE.scale * 0.3, atol=1e-3)
     np.testing.assert_allclose(result.vertex_normals, away / (PLACE.scale * 0.3), atol=1e-3)
-    np.testing.assert_array_equal(result.rotation, PLACE.rotation)
+    np.testing.assert_allclose(result.rotation, PLACE.rotation, atol=1e-6)
+    np.testing.assert_allclose(result.translation, PLACE.translation, atol=1e-6)

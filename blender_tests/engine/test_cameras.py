@@ -91,7 +91,7 @@ def test_larger_pictures_show_the_same_at_larger_numbers() -> None:
 
 def test_a_step_of_the_place_is_in_its_own_axes() -> None:
     growth, turn, shift = 0.1, np.array([0.2, -0.3, 0.1]), np.array([0.03, -0.05, 0.02])
-    moved = place().moved(torch.as_tensor([growth, *turn, *shift]))
+    moved = place().retract(torch.as_tensor([growth, *turn, *shift]))
     for point in POINTS:
         # Turned and grown about its own middle, then shifted along its own axes, as long as they were before.
         wanted = in_world(shift + np.exp(growth) * (rotation(turn) @ point))
@@ -101,7 +101,7 @@ def test_a_step_of_the_place_is_in_its_own_axes() -> None:
 def test_a_camera_turns_about_the_object() -> None:
     turn, shift = np.array([0.2, -0.3, 0.1]), np.array([0.03, -0.05, 0.02])
     steps = torch.as_tensor([[0.0] * 6, [*turn, *shift], [0.0] * 6])
-    after = cameras().as_if_moved(place(), steps, torch.tensor(0.1).double())
+    after = cameras().turned_about(place(), steps, torch.tensor(0.1).double())
     for point in POINTS:
         wanted = in_camera(1, in_world(shift + rotation(turn) @ point))
         found = after.to_camera(torch.tensor([1]), torch.as_tensor(in_world(point)[None]))[0]

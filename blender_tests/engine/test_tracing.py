@@ -3,7 +3,7 @@ import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.rays import Rays
 from dist_engine.tracing.march import march
-from dist_engine.tracing.picture import Picture
+from dist_engine.tracing.raster import Raster
 
 from blender_tests.support.closed_forms import Box, Sphere, box_depth, camera, identity, sphere_depth
 
@@ -86,7 +86,7 @@ def test_a_coarse_threshold_costs_no_accuracy_where_f_is_a_distance() -> None:
 
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
 def test_a_coarse_ray_passes_the_middle_of_its_block(scale: int) -> None:
-    image = Picture(camera(), 0, identity(), 64, 64)
+    image = Raster(camera(), 0, identity(), 64, 64)
     rows, columns = image.shape(scale)
     rays = image.rays(scale)
     middles = [[(column + 0.5) * scale, (row + 0.5) * scale] for row in range(rows) for column in range(columns)]

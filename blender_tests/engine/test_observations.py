@@ -1,0 +1,100 @@
+"""What kinds of observation take from pictures, and where a fit starts, against what is worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from dist_engine.cameras import Cameras, Similarity
+from dist_engine.fitting.start import start_places
+from dist_engine.observations.kind import Pixels
+from dist_engine.observations.outlines import distance_to_masks
+from dist_engine.observations.pictures import Pictures, neighbours
+from dist_engine.protocol import Bounds, View
+
+from blender_tests.support.closed_forms import ClosedKind, Sphere
+from blender_tests.support.views import SIZE, orbit, request
+
+CPU = torch.device("cpu")
+AS_IT_IS = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
+
+
+def test_a_pixels_ray_passes_its_centre() -> None:
+    K = np.array([[20.0, 0, 4], [0, 25, 3], [0, 0, 1]])
+    views = [View("left", K, np.eye(3, 4)), View("right", K, np.eye(3, 4))]
+    height, width = 6, 8
+    pixels = torch.arange(2 * height * width)
+    rays, seen_by = Pixels(height, width).rays(pixels, Cameras.from_views(views, CPU), AS_IT_IS)
+    ways = rays.directions / rays.directions[:, 2:]
+    for index in range(len(pixels)):
+        view, rest = divmod(index, height * width)
+        row, column = divmod(rest, width)
+        assert seen_by[index] == view
+        wanted = torch.tensor([(column + 0.5 - 4) / 20, (row + 0.5 - 3) / 25, 1.0])
+        torch.testing.assert_close(ways[index], wanted)
+
+
+def test_a_mask_is_as_far_as_its_edge() -> None:
+    mask = np.zeros((20, 30), bool)
+    mask[:, 12:] = True
+    # The edge is between the columns 11 and 12, and a pixel is where its middle is.
+    found = distance_to_masks(mask[None])[0]
+    wanted = torch.tensor([max(12 - (column + 0.5), 0) for column in range(30)]).expand(20, 30)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_a_disc_is_as_far_as_its_circle() -> None:
+    y, x = np.mgrid[:80, :80] + 0.5
+    away = np.hypot(x - 40, y - 40) - 22.3
+    found = distance_to_masks((away < 0)[None])[0].numpy()
+    outside = away > 0
+    assert (found[~outside] == 0).all()
+    # A mask of whole pixels tells where its edge is to about half a pixel.
+    assert np.abs(found - away)[outside].max() < 0.6
+
+
+@pytest.mark.parametrize(("longer", "level"), [(24, 0), (24, 1), (600, 0)])
+def test_a_pictures_colours_are_where_its_pixels_are(longer: int, level: int) -> None:
+    pictures = Pictures(np.zeros((2, longer // 2, longer, 3), np.uint8), CPU)
+    side = pictures.stride * 2**level
+    _, _, height, width = pictures.levels[level].shape
+    # At the middle of each pixel of the level, the numbers are this many of the picture's own pixels to the right and
+    # down.
+    right, down = (torch.arange(width) + 0.5) * side, (torch.arange(height) + 0.5) * side
+    ramp = torch.stack([right.expand(height, width), down[:, None].expand(height, width), torch.zeros(height, width)])
+    pictures.levels[level] = torch.stack([ramp, -ramp])
+    generator = torch.Generator().manual_seed(0)
+    last = torch.tensor([width, height]) - 1
+    pixels = side * (0.5 + torch.rand(50, 2, generator=generator) * last)
+    views = torch.arange(50) % 2
+    value, slope = pictures.at(level, views, pixels)
+    sign = 1.0 - 2 * views[:, None]
+    torch.testing.assert_close(value[:, :2], sign * pixels, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(slope[:, :2], sign[:, None] * torch.eye(2).expand(50, 2, 2), atol=1e-3, rtol=1e-4)
+
+
+def test_neighbours_are_those_that_look_from_nearby() -> None:
+    views = orbit(16)
+    order = np.random.default_rng(0).permutation(16)
+    mixed = [views[index] for index in order]
+    found = neighbours(Cameras.from_views(mixed, CPU), torch.zeros(3))
+    backs = np.array([-view.world_to_camera[2, :3] for view in mixed])
+    for view, others in enumerate(found.tolist()):
+        angle = np.degrees(np.arccos(np.clip(backs @ backs[view], -1, 1)))
+        near = [other for other in np.argsort(angle) if 2 <= angle[other] <= 45][:4]
+        # Fewer than four are repeated.
+        np.testing.assert_allclose(angle[others], np.resize(angle[near], 4), atol=0.1)
+
+
+def test_a_thing_starts_as_large_as_its_bounds() -> None:
+    """Its farthest point, at the shapes' radius, is as far from the middle as the box's corners are."""
+    job = request(np.full((2, SIZE, SIZE), 255, np.uint8), orbit(2))
+    turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    job = replace(job, bounds=Bounds(np.array([1.0, 2, 3]), turn, np.array([2.0, 3, 6])))
+    kind = ClosedKind(Sphere, torch.tensor([0.5]), radius=0.8)
+    (place,) = start_places(job, kind, CPU)
+    assert float(place.scale) * 0.8 == pytest.approx(7)
+    np.testing.assert_allclose(place.rotation, turn)
+    np.testing.assert_allclose(place.translation, [1, 2, 3])
