@@ -14,7 +14,7 @@ from ..scene import cameras as scene_cameras
 from ..scene import masks as scene_masks
 from ..scene.shots import CameraSource, Shot, check_frames, list_shots
 from ..steps import Steps, at_once, finish
-from ..worker.dist_engine.protocol import RequestError
+from ..worker.dist_engine.protocol import RequestError, covered
 from .reconstruction import Inputs, gathering
 
 # The longer side of a thumbnail, in pixels, and how opaque it is beside the thing.
@@ -84,8 +84,8 @@ def checking_views(cameras: CameraSource | None, **inputs: Unpack[Inputs]) -> St
                 continue
             _, height, width = request.masks.shape
             thumbnail = None if request.pictures is None else shrink(request.pictures[0], request.masks[0])
-            covered = float((request.masks >= 128).mean())
-            checked.append(replace(check, size=(width, height), covered=covered, thumbnail=thumbnail))
+            share = float(covered(request.masks).mean())
+            checked.append(replace(check, size=(width, height), covered=share, thumbnail=thumbnail))
     return _same_size(checked)
 
 

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..worker.dist_engine.protocol import Stage
+
 # The worker's stages, and the installer's, in an artist's words.
-STAGES = {
-    "start": "Looking for where to start",
-    "fit": "Fitting the shape",
-    "mesh": "Making the mesh",
-    "judge": "Comparing with the pictures",
-    "render": "Rendering the shape",
-    "sample": "Measuring the meshes",
-    "train": "Training the prior",
-    "keep": "Writing the prior",
-    "import": "Reading the checkpoint",
+STAGES: dict[str, str] = {
+    Stage.START: "Looking for where to start",
+    Stage.FIT: "Fitting the shape",
+    Stage.MESH: "Making the mesh",
+    Stage.JUDGE: "Comparing with the pictures",
+    Stage.RENDER: "Rendering the shape",
+    Stage.SAMPLE: "Measuring the meshes",
+    Stage.TRAIN: "Training the prior",
+    Stage.KEEP: "Writing the prior",
+    Stage.IMPORT: "Reading the checkpoint",
     "prepare": "Looking for a Python",
     "environment": "Making the environment",
     "fetch": "Fetching packages",

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..worker.dist_engine.protocol import Bounds, RequestError, View
+from ..worker.dist_engine.protocol import Bounds, RequestError, View, covered
 from . import cameras as scene_cameras
 
 SMALLEST = 1e-6
@@ -70,7 +70,7 @@ def around_masks(views: list[View], masks: np.ndarray, rotation: np.ndarray) -> 
     """
     rectangles, sums = [], []
     for mask in masks:
-        shown = mask >= 128
+        shown = covered(mask)
         rectangles.append([np.flatnonzero(shown.any(axis=axis))[[0, -1]] + [0, 1] for axis in (0, 1)])
         # How many pixels are shown above and to the left of each pixel's upper left corner.
         sums.append(np.pad(shown.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0))))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..inputs import Background
 from ..steps import Steps
-from ..worker.dist_engine.protocol import RequestError
+from ..worker.dist_engine.protocol import RequestError, covered
 from .folders import Folder
 from .images import Picture
 from .shots import Shot
@@ -164,7 +164,7 @@ def _read(shot: Shot, first: Shot, width: int, height: int) -> np.ndarray:
 
 def refuse_empty(mask: np.ndarray, who: str) -> None:
     """Raise `RequestError` where a mask shows nothing."""
-    if not (mask >= 128).any():
+    if not covered(mask).any():
         raise RequestError(
             f"{who} has an empty mask: it shows nothing. Take the camera out of the collection, or leave the frame out."
         )

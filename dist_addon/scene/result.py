@@ -12,7 +12,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..prior_files import PriorFile, find_prior
-from ..worker.dist_engine.protocol import RequestError, Result, View
+from ..worker.dist_engine.protocol import RefinedCamera, RequestError, Result
 from . import cameras as scene_cameras
 
 COLLECTION = "DIST Reconstructions"
@@ -83,15 +83,15 @@ def add_cameras(result: Result, scene: bpy.types.Scene) -> list[bpy.types.Object
     """
     added = []
     for data in result.report.get("cameras", []):
-        view = View.from_json(data)
-        view.check()
+        found = RefinedCamera.from_json(data)
+        view = found.view
         named: bpy.types.Object | None = bpy.data.objects.get(view.name)
         old = named if named is not None and named.type == "CAMERA" else None
         refined = replace(view, name=f"{view.name} refined")
-        camera = scene_cameras.add_camera(refined, (data["width"], data["height"]), old, collection(scene))
+        camera = scene_cameras.add_camera(refined, (found.width, found.height), old, collection(scene))
         if view.name in result.report["iou"]:
             camera["dist_iou"] = result.report["iou"][view.name]
-        camera["dist_turned"], camera["dist_moved"] = data["turned"], data["moved"]
+        camera["dist_turned"], camera["dist_moved"] = found.turned, found.moved
         added.append(camera)
     return added
 

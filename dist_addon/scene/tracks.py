@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..worker.dist_engine.protocol import RequestError, View
+from ..worker.dist_engine.protocol import RequestError, View, covered
 from .clips import clip_frame
 from .lenses import lens_of
 from .shots import Shot
@@ -133,7 +133,7 @@ def _near_masks(places: np.ndarray, masks: np.ndarray) -> np.ndarray:
         x, y = np.floor(np.nan_to_num(places, nan=-9.0) + margin * np.array([right - 1, down - 1])).transpose(2, 0, 1)
         there = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         column, row = x.clip(0, width - 1).astype(int), y.clip(0, height - 1).astype(int)
-        near |= there & (masks[np.arange(views), row, column] >= 128)
+        near |= there & covered(masks[np.arange(views), row, column])
     return near
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .official import load_official
-from .protocol import PRIOR_FILE, ImportRequest, PriorResult
+from .protocol import PRIOR_FILE, ImportRequest, PriorResult, Stage
 from .reporting import Reporter
 
 
@@ -20,7 +20,7 @@ def import_prior(folder: Path, reporter: Reporter) -> None:
         The reporter was told to stop.
     """
     request = ImportRequest.load(folder)
-    reporter.progress("import", 0, 1, None, None)
+    reporter.progress(Stage.IMPORT, 0, 1, None, None)
     prior = load_official(request.source)
     prior.name = request.name
     prior.save(folder / PRIOR_FILE)

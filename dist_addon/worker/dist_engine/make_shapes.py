@@ -20,6 +20,7 @@ from .protocol import (
     ShapeOrder,
     ShapeRequest,
     ShapesResult,
+    Stage,
     shape_folder,
 )
 from .reporting import Reporter
@@ -71,7 +72,7 @@ def make_shapes(folder: Path, reporter: Reporter) -> None:
     began = time.monotonic()
     for serial, (code, placement) in enumerate(zip(request.codes, request.placements, strict=True)):
         left = (time.monotonic() - began) / serial * (count - serial) if serial else None
-        reporter.progress("mesh", serial, count, None, left)
+        reporter.progress(Stage.MESH, serial, count, None, left)
         field = prior.decoder.field(prior.as_code(code), Counter())
         save(make_shape(prior, field, placement, request.resolution, request.prior, code.tolist()), folder, serial)
     clock.lap("mesh")

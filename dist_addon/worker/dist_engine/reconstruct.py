@@ -18,7 +18,7 @@ from .observations import Observations
 from .observations.agreement import disagreeing
 from .observations.kind import Estimate
 from .preview import Preview
-from .protocol import Request, Result, View, covered
+from .protocol import RefinedCamera, Request, Result, Stage, View, covered
 from .reporting import Reporter
 from .shapes import load_kind
 from .shapes.shape import ShapeKind
@@ -62,12 +62,12 @@ def reconstruct_kind(
     shape, place, cameras = found.shape, found.place, found.cameras
     clock.lap("fit")
 
-    reporter.progress("mesh", 0, 1, found.cost, None)
+    reporter.progress(Stage.MESH, 0, 1, found.cost, None)
     field = shape.field(counter)
     mesh = extract_mesh(field, settings.mesh_resolution)
     clock.lap("mesh")
 
-    reporter.progress("judge", 0, 1, found.cost, None)
+    reporter.progress(Stage.JUDGE, 0, 1, found.cost, None)
     outlines = observations.outlines
     iou = None if outlines is None else outlines.overlaps(field, cameras, place)
     residuals = observations.residuals(Estimate(found.state, field, found.unknowns), mesh)
@@ -92,7 +92,7 @@ def reconstruct_kind(
         "device": str(device),
     }
     if found.unknowns.cameras or found.unknowns.focal:
-        report["cameras"] = refined_cameras(whole, cameras)
+        report["cameras"] = [camera.to_json() for camera in refined_cameras(whole, cameras)]
     # The thing's own axes are the bounds' (right, back, up), whatever the shape's frame is.
     placed = mesh.placed(place, kind.axes())
     Result(**placed, uncertainty=uncertainty.cpu().numpy(), colours=colours, report=report).save(folder)
@@ -120,19 +120,17 @@ def overlap_by_view(request: Request, iou: torch.Tensor) -> dict[str, float]:
     return {view.name: value for view, value, masked in views if masked}
 
 
-def refined_cameras(request: Request, cameras: Cameras) -> list[dict[str, object]]:
-    """The cameras as the report has them: see `protocol.Result`."""
+def refined_cameras(request: Request, cameras: Cameras) -> list[RefinedCamera]:
+    """The cameras, and how far each is from where the request had it."""
     height, width = request.masks.shape[1:]
     found = zip(request.views, cameras.to_views([view.name for view in request.views]), strict=True)
-    return [after.to_json() | moved(before, after) | {"width": width, "height": height} for before, after in found]
+    return [RefinedCamera(after, width, height, *moved(before, after)) for before, after in found]
 
 
-def moved(before: View, after: View) -> dict[str, float]:
+def moved(before: View, after: View) -> tuple[float, float]:
     """How far a camera was turned, in degrees, and moved, in world units."""
     (turn, shift), (turned, shifted) = ((v.world_to_camera[:, :3], v.world_to_camera[:, 3]) for v in (before, after))
     # The sine of half the angle: exact for small ones.
     half = float(np.linalg.norm(turned - turn)) / 8**0.5
-    return {
-        "turned": float(np.degrees(2 * np.arcsin(min(half, 1.0)))),
-        "moved": float(np.linalg.norm(turned.T @ shifted - turn.T @ shift)),
-    }
+    degrees = float(np.degrees(2 * np.arcsin(min(half, 1.0))))
+    return degrees, float(np.linalg.norm(turned.T @ shifted - turn.T @ shift))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .cameras import Cameras, Similarity
 from .decoder import DecoderField
-from .protocol import RenderRequest, RenderResult, View
+from .protocol import RenderRequest, RenderResult, Stage, View
 from .reporting import Reporter
 from .tasks import Clock, load_prior, prepare
 from .tracing.guided import trace_guided
@@ -53,7 +53,7 @@ def render(folder: Path, reporter: Reporter) -> None:
     began = time.monotonic()
     for done, top in enumerate(tops):
         left = (time.monotonic() - began) / done * (len(tops) - done) if done else None
-        reporter.progress("render", done, len(tops), None, left)
+        reporter.progress(Stage.RENDER, done, len(tops), None, left)
         cameras = Cameras.from_views([_below(request.view, top)], device)
         band = Raster(cameras, 0, place, request.width, min(rows, request.height - top))
         depth, direction = trace_band(field, band)

@@ -51,7 +51,9 @@ class Reporter:
             self._going.wait()
             self.event("resumed")
 
-    def progress(self, stage: str, step: int, steps: int, loss: float | None, seconds_left: float | None) -> None:
+    def progress(
+        self, stage: protocol.Stage, step: int, steps: int, loss: float | None, seconds_left: float | None
+    ) -> None:
         """Report progress, and wait while the work is paused.
 
         Raises

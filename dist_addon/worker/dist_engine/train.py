@@ -27,6 +27,7 @@ from .protocol import (
     MeshFile,
     PriorResult,
     RequestError,
+    Stage,
     TrainRequest,
     View,
     read_array,
@@ -81,7 +82,7 @@ def train_prior(folder: Path, reporter: Reporter) -> None:
         device,
     )
     # Raises where it was told to stop.
-    reporter.progress("keep", 0, 1, watch.loss, None)
+    reporter.progress(Stage.KEEP, 0, 1, watch.loss, None)
     clock.lap("train")
 
     Prior(
@@ -159,7 +160,7 @@ def sample_shapes(
     began, total = time.monotonic(), len(request.meshes)
     for done, mesh in enumerate(request.meshes):
         left = (time.monotonic() - began) / done * (total - done) if done else None
-        reporter.progress("sample", done, total, None, left)
+        reporter.progress(Stage.SAMPLE, done, total, None, left)
         try:
             shape = _sample(mesh, count, request.seed, cache)
         except MeshError as error:
@@ -232,7 +233,7 @@ class _Watch:
         self._losses.append((progress.step, progress.loss))
         self._reporter.event(
             "progress",
-            stage="train",
+            stage=Stage.TRAIN,
             step=progress.step,
             steps=self._steps,
             loss=progress.loss,

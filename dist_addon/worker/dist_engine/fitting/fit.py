@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..cameras import Cameras, Similarity
 from ..observations import Observations
-from ..protocol import Request, written_beside
+from ..protocol import Request, Stage, written_beside
 from ..reporting import Reporter
 from ..shapes.shape import Shape, ShapeKind
 from ..state import State, Unknowns
@@ -132,7 +132,7 @@ def fit(
             _save(checkpoint, index, state)
             now = time.monotonic()
             left = (now - began) * max(total - done, 0) / done
-            reporter.progress("fit", step_number + taken, settings.iterations, cost, left)
+            reporter.progress(Stage.FIT, step_number + taken, settings.iterations, cost, left)
             going = watch(state.shape, state.place)
             # Neither a pause nor a look at the shape counts as pace.
             began += time.monotonic() - now
@@ -154,7 +154,7 @@ def _best_start(
     Without masks, shapes that are far apart explain nearly as much: then the best few go on before one is chosen.
     """
     observations, count = problem.observations, STARTS if len(places) == 1 else 2 * STARTS
-    reporter.progress("start", 0, count, None, None)
+    reporter.progress(Stage.START, 0, count, None, None)
     # Something to see while the candidates are tried.
     watch(kind.usual, places[0])
     states = start_states(problem, kind, places, count)
@@ -167,7 +167,7 @@ def _best_start(
         for start in states:
             end = (start, math.inf)
             for end in levenberg_marquardt.minimise(problem.retract, start, evaluate, steps):
-                reporter.progress("start", done, total, end[1], None)
+                reporter.progress(Stage.START, done, total, end[1], None)
                 best = min([*ends, end], key=_cost)[0]
                 if not watch(best.shape, best.place):
                     return best
@@ -188,7 +188,7 @@ def _turn_cameras(problem: Problem, state: State, reporter: Reporter) -> State:
     turns = TURN * torch.cat([torch.zeros(1, 3), torch.eye(3), -torch.eye(3)])
     turns = torch.cat([turns, TURN * 3**-0.5 * (torch.cartesian_prod(*[torch.arange(2)] * 3) * 2.0 - 1)])
     for view in range(count):
-        reporter.progress("start", view, count, None, None)
+        reporter.progress(Stage.START, view, count, None, None)
         evaluate = problem.on(observations.of_view(observations.draw(count * TURN_RAYS), view))
         ends: list[tuple[State, float]] = []
         for turn in turns.to(state.pose_offset):

@@ -31,7 +31,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .events import EVENTS, SPARE_SECONDS, parse_event, write_event
+from .events import EVENTS, SPARE_SECONDS, Stage, parse_event, write_event
 from .files import (
     MAX_JSON,
     MAX_PIXELS,
@@ -51,7 +51,7 @@ from .files import (
     write_json,
     written_beside,
 )
-from .places import Bounds, Placement, View
+from .places import Bounds, Placement, RefinedCamera, View
 from .priors import (
     AXES,
     CHECKPOINT_FILE,
@@ -101,6 +101,7 @@ __all__ = [
     "MeshFile",
     "Placement",
     "PriorResult",
+    "RefinedCamera",
     "RenderRequest",
     "RenderResult",
     "Request",
@@ -110,6 +111,7 @@ __all__ = [
     "ShapeOrder",
     "ShapeRequest",
     "ShapesResult",
+    "Stage",
     "TrainRequest",
     "View",
     "check_folder",

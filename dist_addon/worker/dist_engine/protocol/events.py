@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import Any, TextIO
 
 from .files import VERSION, RequestError, parse_json, plain
@@ -12,6 +13,22 @@ SPARE_SECONDS = 600.0
 # Fields that are texts, and numbers that may be unknown; `serial` is known, and whole.
 TEXTS = {"message", "stage", "problem"}
 NUMBERS, LARGEST = {"step", "steps", "loss", "seconds_left"}, 1e15
+
+
+class Stage(StrEnum):
+    """What a worker can be at, in the event ``progress``."""
+
+    START = "start"
+    FIT = "fit"
+    MESH = "mesh"
+    JUDGE = "judge"
+    RENDER = "render"
+    SAMPLE = "sample"
+    TRAIN = "train"
+    KEEP = "keep"
+    IMPORT = "import"
+
+
 EVENTS: dict[str, frozenset[str]] = {
     "status": frozenset({"message"}),
     "progress": frozenset({"stage", "step", "steps", "loss", "seconds_left"}),

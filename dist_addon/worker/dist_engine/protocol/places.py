@@ -47,6 +47,42 @@ class View:
 
 
 @dataclass(frozen=True)
+class RefinedCamera:
+    """A camera that a fit refined, as a report has it.
+
+    Attributes
+    ----------
+    view : View
+        As it is now.
+    width, height : int
+        Of its picture, pixels.
+    turned, moved : float
+        How far it was turned, in degrees, and moved, in Blender units.
+    """
+
+    view: View
+    width: int
+    height: int
+    turned: float
+    moved: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The camera as ``result.json`` has it."""
+        return self.view.to_json() | {name: getattr(self, name) for name in ("width", "height", "turned", "moved")}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> RefinedCamera:
+        """Read what `to_json` made; raises `RequestError` where it is no camera."""
+        try:
+            size = int(data["width"]), int(data["height"])
+            camera = RefinedCamera(View.from_json(data), *size, float(data["turned"]), float(data["moved"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RequestError(f"The report's camera lacks or misnames a field: {error}. Run the job again.") from error
+        camera.view.check()
+        return camera
+
+
+@dataclass(frozen=True)
 class Placement:
     """Where a thing stands: ``world = scale * rotation @ own + translation``, a Sim(3).
 

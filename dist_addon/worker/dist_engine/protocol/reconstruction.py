@@ -332,8 +332,7 @@ class Result:
         ``colours`` from view to view, where 1 is the contrast within a few pixels. Points that no view sees are under
         "", which is no view's name. ``loss``, ``early`` (whether it was asked for before the fit had come to its end),
         ``queries`` (a number a purpose), ``seconds`` (a number a stage), ``device``; and ``cameras`` where they were
-        refined: a list of what `View.from_json` takes, with ``width`` and ``height`` of the pictures, and how far each
-        was ``turned`` (degrees) and ``moved`` (Blender units).
+        refined: a list of what `RefinedCamera.from_json` takes.
     """
 
     vertices: np.ndarray
