@@ -12,7 +12,7 @@ import bpy
 import pytest
 
 from blender_tests.support.drawing import draw, draw_preferences
-from blender_tests.support.stage import ROOT, is_alive, wait_until
+from blender_tests.support.stage import ROOT, is_alive, make_job_folder, wait_until
 from dist_addon import jobs, live, outlines, registration, thumbnails, window, worker_python
 from dist_addon.api import common
 from dist_addon.jobs import Queue
@@ -118,7 +118,7 @@ def test_nothing_outlives_the_add_on(scene, rig, stand_in, python, as_in_a_windo
     for state in registration.STATES:
         state.close()
     # In a window each of them has something to remember.
-    (stand_in / "mode.txt").write_text("wait")
+    make_job_folder(stand_in, "wait")
     bpy.ops.dist.reconstruct("EXEC_DEFAULT")
     wait_until(lambda: running.jobs.tick() and (stand_in / "ready.txt").exists(), 20)
     job = running.jobs.queue.current.job
