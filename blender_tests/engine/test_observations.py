@@ -11,7 +11,7 @@ from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.start import start_places
 from dist_engine.observations.kind import Pixels
 from dist_engine.observations.outlines import distance_to_masks
-from dist_engine.observations.pictures import Pictures, neighbours
+from dist_engine.observations.pictures import PicturePyramid, neighbours
 from dist_engine.protocol import Bounds, View
 
 from blender_tests.support.closed_forms import ClosedKind, Sphere
@@ -57,7 +57,7 @@ def test_a_disc_is_as_far_as_its_circle() -> None:
 
 @pytest.mark.parametrize(("longer", "level"), [(24, 0), (24, 1), (600, 0)])
 def test_a_pictures_colours_are_where_its_pixels_are(longer: int, level: int) -> None:
-    pictures = Pictures(np.zeros((2, longer // 2, longer, 3), np.uint8), CPU)
+    pictures = PicturePyramid(np.zeros((2, longer // 2, longer, 3), np.uint8), CPU)
     side = pictures.stride * 2**level
     _, _, height, width = pictures.levels[level].shape
     # At the middle of each pixel of the level, the numbers are this many of the picture's own pixels to the right and
