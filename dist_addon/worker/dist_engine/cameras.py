@@ -157,4 +157,4 @@ def skew(vectors: Tensor) -> Tensor:
     """The matrices (..., 3, 3) of the cross product with vectors (..., 3)."""
     x, y, z = vectors.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*vectors.shape, 3)

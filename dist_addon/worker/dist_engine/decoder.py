@@ -97,9 +97,10 @@ class Architecture:
         """Derivative (N, 3) to the points, from that to their `waves`, both (N, 3 + 6 octaves)."""
         if self.octaves == 0:
             return slope
-        points, sines, cosines = slope.split([3, 3 * self.octaves, 3 * self.octaves], 1)
+        points, sines, cosines = slope.split_with_sizes([3, 3 * self.octaves, 3 * self.octaves], 1)
         turned = sines * waves[:, 3 + 3 * self.octaves :] - cosines * waves[:, 3 : 3 + 3 * self.octaves]
-        return points + (turned.unflatten(1, (-1, 3)) * self._rates(points)).sum(1)
+        turned = turned.reshape(-1, self.octaves, 3)
+        return points + torch.sum(turned * self._rates(points), 1)
 
     def _rates(self, like: Tensor) -> Tensor:
         """Radians a unit of each octave (octaves, 1)."""

@@ -112,7 +112,7 @@ def _decoder(architecture: Architecture, data: Any) -> Decoder:
         rows = shapes[f"layers.{index}.bias"][0]
         weight, bias, names = _layer(state, f"lin{index}", rows, sum(columns))
         used |= names
-        for part, piece in zip(parts, weight.split(columns, 1), strict=True):
+        for part, piece in zip(parts, weight.split_with_sizes(columns, 1), strict=True):
             pieces[f"layers.{index}.{part}"] = piece
         pieces[f"layers.{index}.bias"] = bias
     if odd := sorted(state.keys() - used):

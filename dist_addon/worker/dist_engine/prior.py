@@ -101,7 +101,8 @@ class Prior:
         spread, axes = torch.linalg.eigh(covariance)
         deviation = spread.clamp(min=0).sqrt()
         deviation = deviation.clamp(min=float(deviation.max()) * floor)
-        return (axes / deviation).T.to(self.codes)
+        root: Tensor = (axes / deviation).T.to(self.codes)
+        return root
 
     def axes(self) -> np.ndarray:
         """Columns: right, back and up of a shape in the object frame (3, 3), a proper rotation."""
@@ -157,7 +158,8 @@ class Prior:
 
 def axis_vector(name: str) -> np.ndarray:
     """Unit vector (3,) of an axis name such as ``-y``."""
-    return np.eye(3)["xyz".index(name[1])] * (1.0 if name[0] == "+" else -1.0)
+    vector: np.ndarray = np.eye(3)["xyz".index(name[1])] * (1.0 if name[0] == "+" else -1.0)
+    return vector
 
 
 def seal(content: bytes) -> bytes:

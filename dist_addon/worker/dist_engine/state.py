@@ -79,7 +79,7 @@ class Unknowns:
 
     def count(self, state: State) -> int:
         """How many there are: n."""
-        return self.parts(state)["focal"].stop
+        return int(self.parts(state)["focal"].stop)
 
     def retract(self, state: State, step: Tensor) -> State:
         """The state after a step (n,)."""

@@ -218,7 +218,8 @@ def _view(storage: Any, offset: Any, shape: Any, stride: Any) -> Tensor:
     last = offset + sum((length - 1) * step for length, step in zip(shape, stride, strict=True))
     if not 0 < math.prod(shape) <= storage.numel() or last >= storage.numel():
         raise ValueError("a tensor claims more numbers than it has")
-    return storage.as_strided(shape, stride, offset)
+    tensor: Tensor = storage.as_strided(shape, stride, offset)
+    return tensor
 
 
 def _brief(thing: Any) -> str:

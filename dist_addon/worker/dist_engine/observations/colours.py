@@ -106,7 +106,8 @@ class SharedColours:
         parts = unknowns.column_parts(state)
         # And where cameras are unknown, the ray itself moves, and the partner sees the point elsewhere.
         if unknowns.cameras:
-            poses = columns[:, :, parts["cameras"]].unflatten(2, (-1, 6))
+            poses = columns[:, :, parts["cameras"]]
+            poses = poses.reshape(*poses.shape[:2], poses.shape[2] // 6, 6)
             rows = torch.arange(len(own), device=own.device)
             for channel in range(3):
                 turned = rigid_columns(in_object[:, channel], points)

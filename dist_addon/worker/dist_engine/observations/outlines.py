@@ -110,7 +110,7 @@ class Silhouette:
         length = (rays.far - rays.near).clamp(min=0)
         shares = (torch.arange(SAMPLES).to(length) + 0.5) / SAMPLES
         points = torch.stack([rays.at(rays.near + share * length) for share in shares])
-        nearest = field(points.flatten(0, 1), "start").unflatten(0, points.shape[:2]).amin(0)
+        nearest = field(points.flatten(0, 1), "start").reshape(points.shape[:2]).amin(0)
         wanted = (self.outside_by * rays.pixel * (rays.near + length / 2) * rays.cosine).clamp(max=FARTHEST)
         return torch.where(self.inside, nearest, wanted - nearest).clamp(min=0).mean()
 

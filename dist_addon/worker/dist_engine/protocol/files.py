@@ -167,7 +167,7 @@ def read_array(path: Path, most: int = MAX_PIXELS) -> np.ndarray:
     try:
         # To open a pipe would wait for its other end.
         open_regular(path, "rb").close()
-        mapped = np.lib.format.open_memmap(path, mode="r")
+        mapped = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
     except Exception as error:  # Damaged headers make the parser raise anything.
         raise RequestError(f"{path} cannot be read: {error}") from error
     if mapped.size > most:

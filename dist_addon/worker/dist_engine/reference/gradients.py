@@ -193,7 +193,8 @@ def _attach(
     value: Tensor, points: Tensor, code: Tensor, field: DecoderField, factor: Callable[[Jacobian, slice], Tensor]
 ) -> Tensor:
     """`value` (N,) with the derivative ``factor * df`` at points (N, 3); the factor may depend on f's derivatives."""
-    return _Attached.apply(value.detach(), points, code, field, factor)
+    attached: Tensor = _Attached.apply(value.detach(), points, code, field, factor)  # type: ignore[no-untyped-call]
+    return attached
 
 
 class _Attached(torch.autograd.Function):

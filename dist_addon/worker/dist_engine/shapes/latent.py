@@ -107,7 +107,8 @@ class LatentKind:
     @cached_property
     def spread(self) -> Tensor:
         """The matrix (latent, latent) from whitened codes to codes, about their mean."""
-        return torch.linalg.inv(self.prior.precision_root())
+        spread: Tensor = torch.linalg.inv(self.prior.precision_root())
+        return spread
 
     @property
     def radius(self) -> float:
