@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mathutils import Euler
 
-from dist_addon.formats.calibration import Calibration, Shot, combine
+from dist_addon.formats.calibration import CalibratedPicture, Calibration, combine
 from dist_addon.scene import cameras as scene_cameras
 from dist_addon.scene.calibration import add_calibration
 from dist_addon.worker.dist_engine.protocol import AXES
@@ -30,7 +30,7 @@ def calibrations(draw: st.DrawFn) -> Calibration:
         turn = Euler([draw(st.floats(-3, 3)) for _ in range(3)]).to_matrix()
         pose = np.column_stack([np.array(turn), [draw(st.floats(-100, 100)) for _ in range(3)]])
         K = np.array([[focal, 0, x], [0, focal / aspect, y], [0, 0, 1]])
-        shots.append(Shot("here", f"Cam{index}", Path(f"{index}.png"), (width, height), K, pose))
+        shots.append(CalibratedPicture("here", f"Cam{index}", Path(f"{index}.png"), (width, height), K, pose))
     return combine("Thing", shots, "+z", POINTS)
 
 

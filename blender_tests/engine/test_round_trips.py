@@ -95,7 +95,7 @@ def test_from_the_object_to_the_world_and_back(placement, points):
 @given(placements(), vectors(7, 2), arrays(float, (4, 3), elements=st.floats(-1, 1)))
 def test_a_step_moves_the_thing_in_its_own_axes(placement, step, points):
     """The same as to move the points first, by the exponential of the step, and to place them then."""
-    moved = tensors(placement).moved(torch.tensor(step))
+    moved = tensors(placement).retract(torch.tensor(step))
     first = np.exp(step[0]) * Rotation.from_rotvec(step[1:4]).apply(points) + step[4:]
     expected = tensors(placement).to_world(torch.tensor(first))
     np.testing.assert_allclose(moved.to_world(torch.tensor(points)), expected, rtol=1e-9, atol=1e-8)
