@@ -254,6 +254,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "quit", "disable"])
 def test_the_worker_ends_with_blender(tmp_path, python, worker, how):
     folder = ask(make_folder(tmp_path, "wait"))

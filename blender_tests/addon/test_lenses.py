@@ -107,6 +107,7 @@ def test_a_lens_bends_as_blender_says(scene, tmp_path, model, aspect):
     np.testing.assert_allclose(straight[..., 2], 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_distorted_clip_gives_straight_masks_and_tracks(scene, tmp_path):
     k1 = -0.8
     camera, clip = solved_clip(scene, tmp_path, k1)

@@ -190,6 +190,7 @@ def test_a_blend_stands_between_the_two(shapes, tmp_path):
     np.testing.assert_allclose(codes[2], (codes[0] + codes[1]) / 2, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_blending_tells_what_is_missing(shapes, scene, prior, rig):
     first, second = shapes
     with pytest.raises(RequestError, match="factor must be a number from 0 to 1"):

@@ -48,6 +48,9 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 """
 
 
+# Each file is read in a process that measures it.
+pytestmark = pytest.mark.slow
+
 GOOD = {"good.safetensors": raw(lambda content: content), "good": good_folder}
 
 
@@ -92,7 +95,6 @@ def test_hostile_file_is_refused(name: str, outcome: dict[str, dict[str, Any]]) 
     assert found["seconds"] < SECONDS and found["mebibytes"] < MEBIBYTES, found
 
 
-@pytest.mark.slow
 def test_any_flipped_bit_of_a_prior_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "thing.safetensors"
     content = good_prior()
@@ -102,7 +104,6 @@ def test_any_flipped_bit_of_a_prior_is_noticed(tmp_path: Path) -> None:
             Prior.load(path)
 
 
-@pytest.mark.slow
 def test_a_prior_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "thing.safetensors"
     content = good_prior()

@@ -157,6 +157,7 @@ def test_what_a_symmetric_decoder_confuses_is_separate_confused() -> None:
     assert float(blame.min()) == 1 and float(blame.max()) <= FAVOUR and blame[:10].mean() > blame[10:].mean()
 
 
+@pytest.mark.slow
 def test_gross_errors_are_rarer_where_they_count_more(tmp_path: Path) -> None:
     points, distances = box_samples()
     worst = []
