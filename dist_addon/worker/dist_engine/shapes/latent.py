@@ -136,9 +136,7 @@ class LatentKind:
 
     def candidates(self) -> Sequence[LatentShape]:
         """The mean and the training codes."""
-        codes = torch.cat([self.prior.mean[None], self.prior.codes])
-        whitened = torch.linalg.solve(self.spread, (codes - self.prior.mean).T).T
-        return [LatentShape(self, each) for each in whitened]
+        return [self.of(code) for code in (self.prior.mean, *self.prior.codes)]
 
     def restore(self, tensors: Mapping[str, Tensor]) -> LatentShape:
         """As `ShapeKind.restore`."""
