@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..worker.dist_engine.protocol import Bounds, RequestError, View, covered
+from ..worker.dist_engine.protocol import Bounds, RequestError, View, covered, where_lines_meet
 from . import cameras as scene_cameras
 
 SMALLEST = 1e-6
@@ -78,7 +78,7 @@ def around_masks(views: list[View], masks: np.ndarray, rotation: np.ndarray) -> 
     middles = ends.mean(axis=1)
     poses = [view.world_to_camera for view in views]
     lines = [np.linalg.solve(view.K, [*middle, 1.0]) for view, middle in zip(views, middles, strict=True)]
-    center, depths = _where_lines_meet(poses, np.array(lines))
+    center, depths = where_lines_meet(poses, np.array(lines))
     if not (depths > 0).all():
         raise RequestError(
             "The lines of sight through the masks do not meet before the cameras: check the cameras, and the masks."
@@ -149,7 +149,7 @@ def around_axes(cameras: list[bpy.types.Object], scene: bpy.types.Scene, depsgra
     """
     size = scene_cameras.render_size(scene)
     poses = [scene_cameras.world_to_camera(camera, depsgraph) for camera in cameras]
-    center, depths = _where_lines_meet(poses, np.tile([0.0, 0.0, 1.0], (len(poses), 1)))
+    center, depths = where_lines_meet(poses, np.tile([0.0, 0.0, 1.0], (len(poses), 1)))
     if not (depths > 0).all():
         raise RequestError(
             "The axes of the cameras do not meet in front of them, so they do not tell where the thing is: add an "
@@ -174,20 +174,6 @@ def show_bounds(box: Bounds, empty: bpy.types.Object | None, scene: bpy.types.Sc
     matrix[:3, 3] = box.center
     empty.matrix_world = Matrix(matrix.tolist())
     return empty
-
-
-def _where_lines_meet(poses: list[np.ndarray], directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The place (3,) nearest to lines of sight (V, 3), in the cameras' frames; its depths (V,), NaN where parallel."""
-    origins = np.array([-pose[:, :3].T @ pose[:, 3] for pose in poses])
-    lines = np.array([pose[:, :3].T @ seen for pose, seen in zip(poses, directions, strict=True)])
-    lines /= np.linalg.norm(lines, axis=1, keepdims=True)
-    # sum (I - a a^T) p = sum (I - a a^T) o.
-    across = np.eye(3) - lines[:, :, None] * lines[:, None, :]
-    normal = across.sum(axis=0)
-    if np.linalg.eigvalsh(normal)[0] < 1e-3:
-        return np.zeros(3), np.full(len(poses), np.nan)
-    center = np.linalg.solve(normal, np.einsum("nij,nj->i", across, origins))
-    return center, np.array([pose[2, :3] @ center + pose[2, 3] for pose in poses])
 
 
 def _may_show(places: np.ndarray, radius: float, view: View, counts: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..cameras import Similarity
-from ..protocol import Placement, Request, RequestError, covered
+from ..protocol import Placement, Request, RequestError, covered, where_lines_meet
 from ..shapes.shape import ShapeKind
 from ..state import State
 from .problem import Problem
@@ -56,26 +56,18 @@ def _among(points: np.ndarray) -> tuple[np.ndarray, float]:
 
 def _where_cones_meet(request: Request) -> tuple[np.ndarray, float]:
     """The point (3,) nearest to the lines of sight through the masks' middles, and how far the masks reach from it."""
-    chosen = [index for index, counts in enumerate(request.mask_counts) if counts]
-    origins, directions, corners = [], [], []
-    for index in chosen:
-        view = request.views[index]
-        rotation, translation = view.world_to_camera[:, :3], view.world_to_camera[:, 3]
-        y, x = np.nonzero(covered(request.masks[index]))
+    poses, directions, corners = [], [], []
+    for view, mask, counts in zip(request.views, request.masks, request.mask_counts, strict=True):
+        if not counts:
+            continue
+        y, x = np.nonzero(covered(mask))
         pixels = np.column_stack([x, y]) + 0.5
         middle = (pixels.min(0) + pixels.max(0)) / 2
-        seen = np.linalg.solve(view.K, [*middle, 1.0])
-        directions.append(rotation.T @ seen / np.linalg.norm(seen))
-        origins.append(-rotation.T @ translation)
+        poses.append(view.world_to_camera)
+        directions.append(np.linalg.solve(view.K, [*middle, 1.0]))
         corners.append(float(np.linalg.norm((pixels - middle) / np.diag(view.K)[:2], axis=1).max()))
-    lines, starts = np.array(directions), np.array(origins)
-    across = np.eye(3) - lines[:, :, None] * lines[:, None, :]
-    normal = across.sum(0)
-    parallel = np.linalg.eigvalsh(normal)[0] < 1e-3
-    centre = np.zeros(3) if parallel else np.linalg.solve(normal, np.einsum("nij,nj->i", across, starts))
-    views = [request.views[index].world_to_camera for index in chosen]
-    depths = np.array([view[2, :3] @ centre + view[2, 3] for view in views])
-    if parallel or (depths <= 0).any():
+    centre, depths = where_lines_meet(poses, np.array(directions))
+    if not (depths > 0).all():
         raise RequestError(
             "The lines of sight through the masks do not meet before the cameras, so they do not tell where the thing "
             "is: add bounds, or check the cameras."

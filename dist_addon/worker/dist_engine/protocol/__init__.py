@@ -51,7 +51,7 @@ from .files import (
     write_json,
     written_beside,
 )
-from .places import Bounds, Placement, RefinedCamera, View
+from .places import Bounds, Placement, RefinedCamera, View, where_lines_meet
 from .priors import (
     AXES,
     CHECKPOINT_FILE,
@@ -130,6 +130,7 @@ __all__ = [
     "read_tail",
     "read_task",
     "shape_folder",
+    "where_lines_meet",
     "write_array",
     "write_event",
     "write_json",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,3 +137,31 @@ class Bounds:
     center: np.ndarray
     rotation: np.ndarray
     half_size: np.ndarray
+
+
+def where_lines_meet(poses: Sequence[np.ndarray], directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the place that is nearest to lines of sight.
+
+    Parameters
+    ----------
+    poses : sequence of V (3, 4) arrays
+        World to camera.
+    directions : (V, 3) array
+        In the cameras' frames.
+
+    Returns
+    -------
+    center : (3,) array, world
+    depths : (V,) array
+        Of the place before each camera; NaN where the lines are all but parallel.
+    """
+    origins = np.array([-pose[:, :3].T @ pose[:, 3] for pose in poses])
+    lines = np.array([pose[:, :3].T @ seen for pose, seen in zip(poses, directions, strict=True)])
+    lines /= np.linalg.norm(lines, axis=1, keepdims=True)
+    # sum (I - a a^T) p = sum (I - a a^T) o.
+    across = np.eye(3) - lines[:, :, None] * lines[:, None, :]
+    normal = across.sum(axis=0)
+    if np.linalg.eigvalsh(normal)[0] < 1e-3:
+        return np.zeros(3), np.full(len(poses), np.nan)
+    center = np.linalg.solve(normal, np.einsum("nij,nj->i", across, origins))
+    return center, np.array([pose[2, :3] @ center + pose[2, 3] for pose in poses])
