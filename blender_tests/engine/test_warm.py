@@ -9,7 +9,7 @@ from dist_engine.rays import Rays
 from dist_engine.tracing.march import Trace, march
 from torch import Tensor
 
-from blender_tests.support.closed_forms import PlateAndBall
+from blender_tests.support.closed_forms import PlateAndBall, Sphere
 
 
 def parallel_rays(count: int, shift: float = 0.0) -> Rays:
@@ -50,6 +50,17 @@ def test_what_has_hit_is_asked_once() -> None:
         again = warm.trace(field, rays, inside)
         assert torch.equal(again.hit, hit)
     assert again.queries[hit].mean() < 1.2
+
+
+def test_each_step_knows_a_deeper_point_of_what_is_still_hit() -> None:
+    warm, rays, inside = Warm(), parallel_rays(500), torch.ones(500, dtype=torch.bool)
+    middle = rays.origins[:, :2].norm(dim=1) < 0.2
+    for _ in range(5):
+        warm.trace(Sphere(torch.tensor([0.6])), rays, inside)
+    # From 0.01 behind the hit on, twice as far with each step, or nearly: now the ball may shrink by a good deal.
+    again = warm.trace(Sphere(torch.tensor([0.5])), rays, inside)
+    assert again.hit[middle].all() and (again.queries[middle] == 1).all()
+    assert (rays[middle].at(again.distance[middle]).norm(dim=1) < 0.5).all()
 
 
 def test_a_ray_that_grazes_is_followed_to_where_it_is_nearest() -> None:
