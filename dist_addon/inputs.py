@@ -55,6 +55,22 @@ class Depths:
 
 
 @dataclass(frozen=True)
+class Normals:
+    """A folder of EXR files of unit normals, by the cameras' or the pictures' names, or by number.
+
+    Attributes
+    ----------
+    folder : path
+    space : str
+        ``world``: along the world's axes, as Blender's Normal pass has them; ``camera``: along the camera's, x right,
+        y up, z towards the camera.
+    """
+
+    folder: str | os.PathLike[str]
+    space: str = "world"
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of several values, as a menu shows it."""
 
@@ -205,6 +221,10 @@ DEPTH_KINDS = (
     Choice("z", "Along the Axis", "Z: as Blender's Depth pass and most sensors have it"),
     Choice("distance", "Distance", "From the camera to the surface, along each ray"),
 )
+NORMAL_SPACES = (
+    Choice("world", "World Space", "Along the world's axes, as Blender's Normal pass has them"),
+    Choice("camera", "Camera Space", "Along the camera's axes: x right, y up, z towards the camera"),
+)
 
 INPUTS = (
     _single(
@@ -309,6 +329,23 @@ INPUTS = (
             ),
         ),
         Depths,
+        of_views=True,
+    ),
+    Input(
+        "normals",
+        (
+            Field(
+                "normal_folder",
+                "folder",
+                "Normals",
+                "A folder of EXR files for some or all of the views, as Blender's Normal pass: called as the cameras "
+                "or their pictures, or ending in their numbers",
+                "",
+                option="normals",
+            ),
+            Field("normal_space", "choice", "Normals Are In", "Along which axes", Normals.space, NORMAL_SPACES),
+        ),
+        Normals,
         of_views=True,
     ),
     _single(

@@ -321,6 +321,7 @@ def draw_views(layout: bpy.types.UILayout, settings: Any) -> None:
     if views.mask_source in needed:
         layout.prop(views, needed[views.mask_source])
     draw_input(layout, views, "depths")
+    draw_input(layout, views, "normals")
     draw_input(layout, views, "colours")
 
 

@@ -221,7 +221,14 @@ def test_a_line_switches_off_what_its_scene_has_chosen(scenes, started, tmp_path
 
 def test_paths_are_relative_to_the_batch(scenes, tmp_path):
     (scenes / "pics").mkdir()
-    line = {"scene": "a.blend", "json": "1.json", "pictures": "pics", "depths": "pics", "prior": "p/own.safetensors"}
+    line = {
+        "scene": "a.blend",
+        "json": "1.json",
+        "pictures": "pics",
+        "depths": "pics",
+        "normals": "pics",
+        "prior": "p/own.safetensors",
+    }
     file = write_lines(
         scenes,
         {**line, "masks": "pics"},
@@ -229,7 +236,7 @@ def test_paths_are_relative_to_the_batch(scenes, tmp_path):
         {"scene": "a.blend", "json": str(tmp_path / "3.json"), "pictures": str(tmp_path), "masks": "Roto"},
     )
     first, second, third = (each.options for each in batch.read_lines(file))
-    assert [first.pictures, first.depths, first.masks] == [str(scenes / "pics")] * 3
+    assert [first.pictures, first.depths, first.normals, first.masks] == [str(scenes / "pics")] * 4
     assert (first.json, first.prior) == (scenes / "1.json", str(scenes / "p" / "own.safetensors"))
     assert (second.pictures, second.masks, second.prior) == ("//pics", "alpha", "pics")
     assert (third.pictures, third.masks, third.json) == (str(tmp_path), "Roto", tmp_path / "3.json")

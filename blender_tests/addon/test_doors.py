@@ -159,7 +159,7 @@ def test_what_the_scene_has_chosen_can_be_switched_off_and_on(scene, rig):
 def test_a_line_can_switch_off_and_give_every_folder(scene, tmp_path):
     flags = [f.key for each in INPUTS for f in each.options if f.kind == "flag"]
     folders = [f.key for each in INPUTS for f in each.options if f.kind == "folder"]
-    assert len(flags) == 5 and {"pictures", "depths"} <= set(folders)
+    assert len(flags) == 5 and {"pictures", "depths", "normals"} <= set(folders)
     file = tmp_path / "lines.jsonl"
     for value, text in ((True, "true"), (False, "false"), (None, "null")):
         said = "".join(f', "{name}": {text}' for name in flags)

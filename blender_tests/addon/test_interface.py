@@ -47,9 +47,11 @@ def test_the_panels_ask_for_what_the_views_need(scene, rig):
     views = scene.dist.views
     drawn = draw()
     assert ("prop", "pictures") in drawn and ("prop", "mask_source") in drawn and ("prop", "depth_folder") in drawn
-    assert not {("prop", "frame_step"), ("prop", "tracks"), ("prop", "depth_kind")} & set(drawn)
-    views.depth_folder = "somewhere"
-    assert {("prop", "depth_kind"), ("prop", "depth_scale")} <= set(draw())
+    assert not {("prop", "frame_step"), ("prop", "tracks"), ("prop", "depth_kind"), ("prop", "normal_space")} & set(
+        drawn
+    )
+    views.depth_folder = views.normal_folder = "somewhere"
+    assert {("prop", "depth_kind"), ("prop", "depth_scale"), ("prop", "normal_space")} <= set(draw())
     assert ("prop", "use_colours") in drawn
     for source, needed in [("FOLDER", "mask_folder"), ("MASK", "mask"), ("BACKGROUND", "mask_tolerance")]:
         assert ("prop", needed) not in draw()

@@ -134,6 +134,8 @@ def test_a_distorted_clip_gives_straight_masks_and_tracks(scene, tmp_path):
     np.testing.assert_array_equal(again.masks, request.masks)
     with pytest.raises(RequestError, match="nothing says whether the depth files"):
         api.gather([camera], None, frames=frames, depths=api.Depths(str(tmp_path / "masks")))
+    with pytest.raises(RequestError, match="nothing says whether the normal files"):
+        api.gather([camera], None, frames=frames, normals=api.Normals(str(tmp_path / "masks")))
     # Pictures of a folder are taken as they are: they may have been rendered without the distortion.
     request = api.gather([camera], None, frames=[FIRST, FIRST + FRAMES - 1], pictures=numbered(tmp_path))
     orbit(eye, 0)

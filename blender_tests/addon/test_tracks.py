@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from blender_tests.support.solved import CENTRE, FIRST, FRAMES, HEIGHT, RADIUS, WIDTH, solved_clip, sphere_mask
-from blender_tests.support.stage import write_picture
+from blender_tests.support.stage import write_exr, write_picture
 from dist_addon import api
 from dist_addon.worker.dist_engine.protocol import Request, RequestError
 
@@ -118,16 +118,6 @@ def write_png(path: Path, numbers: np.ndarray, bits: int = 16) -> None:
     for name, body in [*chunks, (b"IEND", b"")]:
         data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
     path.write_bytes(data)
-
-
-def write_exr(path: Path, numbers: np.ndarray) -> None:
-    """An EXR of numbers (H, W)."""
-    height, width = numbers.shape
-    image = bpy.data.images.new("Depth", width, height, float_buffer=True, is_data=True)
-    image.pixels.foreach_set(np.repeat(numbers[::-1, :, None], 4, axis=2).astype(np.float32).ravel())
-    image.filepath_raw, image.file_format = str(path), "OPEN_EXR"
-    image.save()
-    bpy.data.images.remove(image)
 
 
 @pytest.fixture

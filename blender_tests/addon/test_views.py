@@ -452,6 +452,10 @@ def test_the_command_line_says_it_too(scene, rig, tmp_path):
     scene.dist.views.depth_folder, scene.dist.views.depth_scale = "//e", 0.5
     assert asked()["depths"] == api.Depths("//e", "z", 0.5)
     assert asked("--depth-scale", "0.25")["depths"] == api.Depths("//e", "z", 0.25)
+    assert asked()["normals"] is None
+    assert asked("--normals", "//n", "--normal-space", "camera")["normals"] == api.Normals("//n", "camera")
+    scene.dist.views.normal_folder = "//m"
+    assert asked()["normals"] == api.Normals("//m", "world")
     sequence(scene, tmp_path)
     clip = bpy.data.movieclips.load(str(tmp_path / "shot_0107.png"))
     assert asked("--tracks", "shot_0107.png")["tracks"] == clip

@@ -230,3 +230,15 @@ def write_picture(path: Path, pixels: np.ndarray) -> None:
     image.filepath_raw, image.file_format = str(path), "PNG"
     image.save()
     bpy.data.images.remove(image)
+
+
+def write_exr(path: Path, numbers: np.ndarray) -> None:
+    """Write numbers (H, W), or up to four a pixel (H, W, C), rows from top to bottom, as an EXR."""
+    height, width = numbers.shape[:2]
+    image = bpy.data.images.new(path.stem, width, height, alpha=True, float_buffer=True, is_data=True)
+    pixels = np.ones((height, width, 4), np.float32)
+    pixels[..., : 3 if numbers.ndim == 2 else numbers.shape[2]] = numbers.reshape(height, width, -1)
+    image.pixels.foreach_set(pixels[::-1].ravel())
+    image.filepath_raw, image.file_format = str(path), "OPEN_EXR"
+    image.save()
+    bpy.data.images.remove(image)

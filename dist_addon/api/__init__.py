@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..inputs import Background, Depths
+from ..inputs import Background, Depths, Normals
 from ..prior_files import PriorFile, find_prior, priors
 from ..scene.calibration import ImportedCameras
 from ..worker.dist_engine.protocol import Settings
@@ -46,6 +46,7 @@ __all__ = [
     "ImportedCameras",
     "Inputs",
     "MadeBounds",
+    "Normals",
     "PriorFile",
     "Reconstruction",
     "Rendering",

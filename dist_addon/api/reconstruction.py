@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from .. import preferences
-from ..inputs import Depths
+from ..inputs import Depths, Normals
 from ..jobs import Job
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import find_prior
@@ -24,6 +24,7 @@ from ..scene import result as scene_result
 from ..scene.depths import read_depths
 from ..scene.drawn_masks import draw_layers, read_layers
 from ..scene.masks import Masks
+from ..scene.normals import read_normals
 from ..scene.placement import read_placement
 from ..scene.points import PointSource, read_points
 from ..scene.shots import CameraSource, Shot, list_shots
@@ -71,6 +72,7 @@ class Inputs(TypedDict, total=False):
     pictures: str | os.PathLike[str] | None
     masks: Masks
     depths: Depths | None
+    normals: Normals | None
     tracks: bpy.types.MovieClip | None
     colours: bool
     points: PointSource | None
@@ -94,6 +96,7 @@ def gathering(
     pictures: str | os.PathLike[str] | None = None,
     masks: Masks = None,
     depths: Depths | None = None,
+    normals: Normals | None = None,
     tracks: bpy.types.MovieClip | None = None,
     colours: bool = False,
     points: PointSource | None = None,
@@ -128,6 +131,8 @@ def gathering(
         what differs from a background of one colour.
     depths : Depths, optional
         A folder of depth files, for some or all of the views. Depth counts where the masks show the thing.
+    normals : Normals, optional
+        A folder of normals in EXR files, for some or all of the views. They count where the masks show the thing.
     tracks : MovieClip, optional
         A solved clip, whose camera sees the frames: its tracks on the thing are points of the surface, and nothing is
         before them where they were tracked.
@@ -205,13 +210,8 @@ def gathering(
     with contextlib.nullcontext() if colours else contextlib.suppress(RequestError):
         if shots and shown is None:
             shown = yield from scene_masks.read_colours(shots, covered.shape[2], covered.shape[1])
-    if depths and any(shot.lens for shot in shots):
-        raise RequestError(
-            "The clip has lens distortion, and nothing says whether the depth files have it, too: render the "
-            "undistorted clip (Movie Distortion in the compositor, set to Undistort) as an image sequence, and use "
-            "that as the camera's background image; or leave the depth out."
-        )
     measured = (yield from read_depths(depths, shots, views, covered)) if depths and shots else None
+    facing = (yield from read_normals(normals, shots, views, covered)) if normals and shots else None
     sights = None
     if tracks is not None and solve is not None:
         on_surface, sights = _with_tracks(on_surface, *read_tracks(tracks, shots, views, covered, solve))
@@ -223,6 +223,7 @@ def gathering(
         bounds=box,
         settings=settings,
         depths=measured,
+        normals=facing,
         points=on_surface,
         sights=sights,
         prior=file.reference,

@@ -9,13 +9,11 @@ import numpy as np
 from ..inputs import DEPTH_KINDS, Depths
 from ..steps import Steps
 from ..worker.dist_engine.protocol import RequestError, View
-from .folders import Folder
-from .images import Picture
+from .passes import read_numbers, read_passes
 from .shots import Shot
 
 # What is farther stands for nothing: Blender writes 1e10.
 FARTHEST = 1e9
-MOST_PIXELS = 500_000_000
 KINDS = tuple(kind.value for kind in DEPTH_KINDS)
 
 
@@ -25,10 +23,8 @@ def read_depths(depths: Depths, shots: list[Shot], views: list[View], masks: np.
     Parameters
     ----------
     depths : Depths
-    shots : list of V Shot
-    views : list of V View
-    masks : (V, H, W) uint8 array
-        What they do not wholly cover is not the thing.
+    shots, views, masks
+        As `read_passes` takes them.
 
     Returns
     -------
@@ -44,31 +40,14 @@ def read_depths(depths: Depths, shots: list[Shot], views: list[View], masks: np.
         raise RequestError(f"There is no kind of depth “{depths.kind}”: choose one of {', '.join(KINDS)}.")
     if not (np.isfinite(depths.scale) and depths.scale > 0):
         raise RequestError(f"The depths' scale is {depths.scale}: give a number above 0.")
-    folder = Folder(depths.folder, "depth")
-    files = [folder.find(shot.names, shot.number) for shot in shots]
-    if not any(files):
-        raise RequestError(
-            f"The depth folder {folder.path} has no file for any of the {len(shots)} views: a file is to be called as "
-            "the camera or its picture, or, of an animated camera, to end in the picture's number."
-        )
-    if masks.size > MOST_PIXELS:
-        count, height, width = masks.shape
-        raise RequestError(f"Depths of {count} views of {width} x {height} are too much: scale them down.")
-    made = np.full(masks.shape, np.nan, np.float32)
-    for own, file, shot, view, mask in zip(made, files, shots, views, masks, strict=True):
-        if file is None:
-            continue
-        read = _read(file, f"The depth “{file.name}” of camera “{shot.name}”", mask.shape)
-        known = np.isfinite(read) & (read > 0) & (read < FARTHEST) & (mask == 255)
-        read = read * (_cosines(view, mask.shape) if depths.kind == "distance" else 1.0) * depths.scale
-        own[known] = read[known]
-        yield
-    if not np.isfinite(made).any():
-        raise RequestError(
-            f"The files of the depth folder {folder.path} hold no depth where the masks show the thing: check "
-            "that they belong together."
-        )
-    return made
+
+    def read(file: Path, who: str, view: View, inside: np.ndarray) -> np.ndarray:
+        found = _read(file, who, inside.shape)
+        known = np.isfinite(found) & (found > 0) & (found < FARTHEST)
+        along = _cosines(view, inside.shape) if depths.kind == "distance" else 1.0
+        return np.where(known, found * along * depths.scale, np.nan)
+
+    return (yield from read_passes(depths.folder, "depth", shots, views, masks, read))
 
 
 def _read(file: Path, who: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -81,13 +60,8 @@ def _read(file: Path, who: str, shape: tuple[int, ...]) -> np.ndarray:
             raise RequestError(f"{who} has less than 16 bits, which is too coarse: save it as a 16-bit PNG, or as EXR.")
     elif file.suffix.lower() != ".exr":
         raise RequestError(f"{who} is of no kind that holds depth: save it as EXR, or as a PNG with 16 bits.")
-    pixels = Picture(file.name, path=file).read(who, as_data=True)[..., 0]
-    if pixels.shape != shape:
-        raise RequestError(
-            f"{who} is {pixels.shape[1]} x {pixels.shape[0]}, but the mask is {shape[1]} x {shape[0]}: bring them to "
-            "one size."
-        )
-    return np.rint(pixels.astype(np.float64) * 65535) if file.suffix.lower() == ".png" else pixels.astype(np.float64)
+    numbers = read_numbers(file, who, shape)[..., 0].astype(np.float64)
+    return np.rint(numbers * 65535) if file.suffix.lower() == ".png" else numbers
 
 
 def _cosines(view: View, shape: tuple[int, ...]) -> np.ndarray:
