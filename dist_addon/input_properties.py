@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from .inputs import INPUTS, PANEL, Field
+from .inputs import INPUTS, PANEL, InputField
 
 # A path may begin with “//”, for the blend file's folder; newer versions of Blender want to be told.
 RELATIVE: Any = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
@@ -49,7 +49,7 @@ def has_inputs(of_views: bool = False, **more: Mapping[str, Any]) -> Callable[[T
     return decorate
 
 
-def _property(field: Field, more: Mapping[str, Any]) -> Any:
+def _property(field: InputField, more: Mapping[str, Any]) -> Any:
     """What Blender makes a property of."""
     make, told = KINDS[field.kind]
     known = {

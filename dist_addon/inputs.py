@@ -80,7 +80,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Field:
+class InputField:
     """A value that a door shows.
 
     Attributes
@@ -137,12 +137,12 @@ class Input:
     Attributes
     ----------
     name : str
-    fields : tuple of Field
+    fields : tuple of InputField
         What it is made of. Where the first is not chosen, there is none of it.
     make : callable
         Takes the fields' values and returns the argument.
     doors : set of str
-    option : Field or None
+    option : InputField or None
         What a command shows instead of the fields, where one option stands for them all.
     of_views : bool
         Whether the scene remembers it with its views.
@@ -156,17 +156,17 @@ class Input:
     """
 
     name: str
-    fields: tuple[Field, ...]
+    fields: tuple[InputField, ...]
     make: Callable[..., Any] = alone
     doors: frozenset[str] = EVERYWHERE
-    option: Field | None = None
+    option: InputField | None = None
     of_views: bool = False
     when: str = ""
     without: Any = None
     each_view: bool = False
 
     @property
-    def options(self) -> tuple[Field, ...]:
+    def options(self) -> tuple[InputField, ...]:
         """What commands show of it."""
         if COMMAND not in self.doors:
             return ()
@@ -193,7 +193,7 @@ def _single(
     name: str, kind: str, label: str, text: str, default: Any = None, choices: tuple[Choice, ...] = (), **more: Any
 ) -> Input:
     """An input of one field, which is called as it."""
-    return Input(name, (Field(name, kind, label, text, default, choices),), **more)
+    return Input(name, (InputField(name, kind, label, text, default, choices),), **more)
 
 
 def _frames(first: int, last: int, step: int) -> range:
@@ -244,12 +244,12 @@ INPUTS = (
     Input(
         "frames",
         (
-            Field("frame_start", "integer", "Frames From", "The first frame of the animated camera to take", 1),
-            Field("frame_end", "integer", "To", "The last frame of the animated camera to take", 250),
-            Field("frame_step", "integer", "Every", "Take every so many frames", 10, minimum=1),
+            InputField("frame_start", "integer", "Frames From", "The first frame of the animated camera to take", 1),
+            InputField("frame_end", "integer", "To", "The last frame of the animated camera to take", 250),
+            InputField("frame_step", "integer", "Every", "Take every so many frames", 10, minimum=1),
         ),
         _frames,
-        option=Field("frames", "frames", "Frames", "Those of the animated camera to take"),
+        option=InputField("frames", "frames", "Frames", "Those of the animated camera to take"),
         of_views=True,
         when="animated",
         each_view=True,
@@ -267,7 +267,7 @@ INPUTS = (
     Input(
         "masks",
         (
-            Field(
+            InputField(
                 "mask_source",
                 "choice",
                 "Masks",
@@ -275,14 +275,14 @@ INPUTS = (
                 "ALPHA",
                 MASK_SOURCES,
             ),
-            Field("mask_folder", "folder", "Mask Folder", "Where the masks are", ""),
-            Field(
+            InputField("mask_folder", "folder", "Mask Folder", "Where the masks are", ""),
+            InputField(
                 "mask",
                 "mask",
                 "Mask",
                 "Its filled splines are the thing, as they are at each frame; feathers are left out",
             ),
-            Field(
+            InputField(
                 "mask_tolerance",
                 "number",
                 "Tolerance",
@@ -294,7 +294,7 @@ INPUTS = (
             ),
         ),
         _masks,
-        option=Field(
+        option=InputField(
             "masks",
             "masks",
             "Masks",
@@ -307,7 +307,7 @@ INPUTS = (
     Input(
         "depths",
         (
-            Field(
+            InputField(
                 "depth_folder",
                 "folder",
                 "Depth",
@@ -316,8 +316,8 @@ INPUTS = (
                 "",
                 option="depths",
             ),
-            Field("depth_kind", "choice", "Depth Is", "What the files' numbers measure", Depths.kind, DEPTH_KINDS),
-            Field(
+            InputField("depth_kind", "choice", "Depth Is", "What the files' numbers measure", Depths.kind, DEPTH_KINDS),
+            InputField(
                 "depth_scale",
                 "number",
                 "Depth Scale",
@@ -334,7 +334,7 @@ INPUTS = (
     Input(
         "normals",
         (
-            Field(
+            InputField(
                 "normal_folder",
                 "folder",
                 "Normals",
@@ -343,7 +343,7 @@ INPUTS = (
                 "",
                 option="normals",
             ),
-            Field("normal_space", "choice", "Normals Are In", "Along which axes", Normals.space, NORMAL_SPACES),
+            InputField("normal_space", "choice", "Normals Are In", "Along which axes", Normals.space, NORMAL_SPACES),
         ),
         Normals,
         of_views=True,
@@ -360,7 +360,7 @@ INPUTS = (
     Input(
         "colours",
         (
-            Field(
+            InputField(
                 "use_colours",
                 "flag",
                 "Compare Colours",

@@ -16,7 +16,7 @@ from blender_tests.support.stage import make_picture, some_shape
 from dist_addon import api, properties
 from dist_addon.api.reconstruction import Inputs
 from dist_addon.cli import batch, reconstruct
-from dist_addon.inputs import API, COMMAND, INPUTS, PANEL, Field
+from dist_addon.inputs import API, COMMAND, INPUTS, PANEL, InputField
 from dist_addon.worker.dist_engine.protocol import Request, RequestError, Settings
 
 # What is no input of a reconstruction: of a scene, of the command.
@@ -68,7 +68,7 @@ def test_qualities_and_settings_are_those_that_are_declared():
 
 
 def test_a_scene_remembers_what_is_declared(scene):
-    fields: list[tuple[Any, Field]] = []
+    fields: list[tuple[Any, InputField]] = []
     for of_views, group in ((False, scene.dist), (True, scene.dist.views)):
         own = [field for each in behind(PANEL) if each.of_views == of_views for field in each.fields]
         assert {field.name for field in own} == set(group.bl_rna.properties.keys()) - NOT_OF_SCENES

@@ -123,7 +123,7 @@ def test_a_distorted_clip_gives_straight_masks_and_tracks(scene, tmp_path):
         assert iou(mask >= 128, truth) > 0.985 > 0.965 > iou(bent, truth)
         assert picture.min() == 255
     np.testing.assert_allclose(np.linalg.norm(request.points - CENTRE, axis=1), RADIUS, atol=0.01)
-    for view, seen in zip(request.views, request.sights.T, strict=True):
+    for view, seen in zip(request.views, request.visibility.T, strict=True):
         assert seen.sum() > 10, view.name
     # Masks that are drawn over the clip, or made of it, are as bent as it is.
     (tmp_path / "masks").mkdir()

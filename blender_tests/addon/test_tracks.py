@@ -28,13 +28,13 @@ def test_the_tracks_on_the_thing_are_points_that_views_see(scene, tmp_path):
     request.save(tmp_path)
     request = Request.load(tmp_path)
     np.testing.assert_array_equal(request.points[0], 9)
-    assert not request.sights[0].any()
-    points, sights = request.points[1:], request.sights[1:]
+    assert not request.visibility[0].any()
+    points, visibility = request.points[1:], request.visibility[1:]
     # The floor's tracks are left out.
-    assert 20 <= len(points) <= 30 and sights.any(axis=1).all()
+    assert 20 <= len(points) <= 30 and visibility.any(axis=1).all()
     np.testing.assert_allclose(np.linalg.norm(points - CENTRE, axis=1), RADIUS, atol=0.01)
     # A view sees the near side only.
-    for view, seen in zip(request.views, sights.T, strict=True):
+    for view, seen in zip(request.views, visibility.T, strict=True):
         eye = -view.world_to_camera[:, :3].T @ view.world_to_camera[:, 3]
         facing = ((points - CENTRE) * (eye - points)).sum(axis=1)
         assert (facing[seen] > -0.01).all() and seen.sum() > 10
@@ -47,12 +47,12 @@ def test_the_tracks_on_the_thing_are_points_that_views_see(scene, tmp_path):
 @pytest.mark.slow
 def test_a_track_that_is_hidden_at_a_frame_is_not_seen_there(scene, tmp_path):
     camera, clip = solved_clip(scene, tmp_path)
-    before = api.gather([camera], None, frames=[FIRST, LAST], tracks=clip).sights
+    before = api.gather([camera], None, frames=[FIRST, LAST], tracks=clip).visibility
     for track in clip.tracking.tracks:
         marker = track.markers.find_frame(FRAMES, exact=True)
         if marker is not None:
             marker.mute = True
-    after = api.gather([camera], None, frames=[FIRST, LAST], tracks=clip).sights
+    after = api.gather([camera], None, frames=[FIRST, LAST], tracks=clip).visibility
     assert before[:, 1].any() and not after[:, 1].any()
     assert after[:, 0].sum() >= before[:, 0].sum() > 10
 
@@ -66,7 +66,7 @@ def test_a_track_is_where_its_offset_says(scene, tmp_path):
             marker.co = (marker.co[0] - 0.1, marker.co[1] + 0.05)
         track.offset = (0.1, -0.05)
     after = api.gather([camera], None, frames=[FIRST, LAST], tracks=clip)
-    np.testing.assert_array_equal(after.sights, before.sights)
+    np.testing.assert_array_equal(after.visibility, before.visibility)
     np.testing.assert_allclose(after.points, before.points)
 
 

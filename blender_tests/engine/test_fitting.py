@@ -139,7 +139,7 @@ def test_a_shape_is_found_from(kind: str, tmp_path: Path) -> None:
     if kind == "points alone":
         job = replace(job, views=[], masks=np.zeros((0, 1, 1), np.uint8), points=points)
     elif kind == "seen points":
-        job = replace(job, masked=np.zeros(4, bool), points=points, sights=seen)
+        job = replace(job, masked=np.zeros(4, bool), points=points, visibility=seen)
     elif kind == "depths":
         job = replace(job, masked=np.zeros(4, bool), depths=depths)
     else:
@@ -163,12 +163,12 @@ def test_beside_masks_who_sees_points_counts_once_there_is_a_start(
     field = prior.decoder.field(prior.codes[5])
     points, seen, _ = visible_points(field, Cameras.from_views(views, torch.device("cpu")), 30)
     job = request(silhouettes(prior.codes[5], views, identity), views)
-    job = replace(job, masked=np.full(4, masked), points=points, sights=seen)
+    job = replace(job, masked=np.full(4, masked), points=points, visibility=seen)
     job = replace(job, settings=replace(job.settings, iterations=2, rays=400))
     rows, counted = SurfacePoints.rows, list[bool]()
 
     def spied(self: SurfacePoints, drawn: Any, estimate: Any) -> Any:
-        rays, _ = self.sights(drawn, estimate.state.cameras, estimate.state.place)
+        rays, _ = self.visible_rays(drawn, estimate.state.cameras, estimate.state.place)
         assert len(rays.views) in (0, len(drawn.points)) and len(drawn.points)
         counted.append(len(rays.views) > 0)
         return rows(self, drawn, estimate)

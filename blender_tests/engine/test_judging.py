@@ -70,7 +70,7 @@ def test_each_kind_of_observation_tells_how_far_it_is_off() -> None:
         depths=depths,
         normals=seen,
         points=points.double().numpy(),
-        sights=(which[:, None] == torch.arange(3)).numpy(),
+        visibility=(which[:, None] == torch.arange(3)).numpy(),
     )
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
     state = State.start(LatentKind(prior).of(code), place, cameras)

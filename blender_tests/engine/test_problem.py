@@ -217,7 +217,7 @@ def test_all_kinds_of_observations_count_together() -> None:
     normals = np.full((*depths.shape, 3), np.nan, np.float32)
     normals[np.isfinite(depths)] = [0, 0, -1]
     job = replace(request(silhouettes(prior.codes[5], views, IDENTITY), views), depths=depths, normals=normals)
-    job = replace(job, points=points, sights=seen)
+    job = replace(job, points=points, visibility=seen)
     state = State.start(LatentKind(prior).of(prior.codes[9]), IDENTITY, cameras)
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
     assert [kind.name for kind in observations.kinds] == ["outlines", "depths", "normals", "points"]
@@ -262,7 +262,7 @@ def test_a_point_counts_once_however_many_views_see_it() -> None:
     world = state.place.to_world(0.3 * torch.randn(6, 3, dtype=torch.float64, generator=generator))
     seen = torch.zeros(6, VIEWS, dtype=torch.bool)
     seen[0], seen[1, 0], seen[2, :2] = True, True, True
-    rays, share = some_points(world, seen).sights(PointDraw(torch.arange(6)), state.cameras, state.place)
+    rays, share = some_points(world, seen).visible_rays(PointDraw(torch.arange(6)), state.cameras, state.place)
     point = torch.cdist(state.place.to_world(rays.points()), world).argmin(1)
     counted = torch.zeros(6, dtype=torch.float64).index_add(0, point, share)
     assert len(point) == 6 and counted.tolist() == pytest.approx([1, 1, 1, 0, 0, 0])

@@ -196,7 +196,7 @@ def requests(draw: st.DrawFn) -> Request:
         pictures=draw(st.none() | arrays(np.uint8, (count, *shape, 3))) if count > 1 else None,
         depths=draw(st.none() | arrays(np.float32, (count, *shape), elements=st.floats(0, 1e3, width=32))),
         points=points,
-        sights=None if points is None else draw(st.none() | arrays(bool, (2, count))),
+        visibility=None if points is None else draw(st.none() | arrays(bool, (2, count))),
         prior=draw(st.text(max_size=12)),
         code=draw(st.none() | vectors(4)),
         placement=draw(st.none() | placements()),

@@ -212,9 +212,9 @@ def gathering(
             shown = yield from scene_masks.read_colours(shots, covered.shape[2], covered.shape[1])
     measured = (yield from read_depths(depths, shots, views, covered)) if depths and shots else None
     facing = (yield from read_normals(normals, shots, views, covered)) if normals and shots else None
-    sights = None
+    visibility = None
     if tracks is not None and solve is not None:
-        on_surface, sights = _with_tracks(on_surface, *read_tracks(tracks, shots, views, covered, solve))
+        on_surface, visibility = _with_tracks(on_surface, *read_tracks(tracks, shots, views, covered, solve))
     request = Request(
         views=views,
         masks=covered,
@@ -225,7 +225,7 @@ def gathering(
         depths=measured,
         normals=facing,
         points=on_surface,
-        sights=sights,
+        visibility=visibility,
         prior=file.reference,
         code=code,
         placement=placement,
@@ -273,12 +273,14 @@ def _look(
     return views, covered, masked, shown, solve
 
 
-def _with_tracks(points: np.ndarray | None, tracked: np.ndarray, sights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _with_tracks(
+    points: np.ndarray | None, tracked: np.ndarray, visibility: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Points that nothing is known of but where they are, and then the tracked ones."""
     if points is None:
-        return tracked, sights
-    unseen = np.zeros((len(points), sights.shape[1]), bool)
-    return np.concatenate([points, tracked]), np.concatenate([unseen, sights])
+        return tracked, visibility
+    unseen = np.zeros((len(points), visibility.shape[1]), bool)
+    return np.concatenate([points, tracked]), np.concatenate([unseen, visibility])
 
 
 @spelled_out(gathering)

@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 
 from .. import api, properties
-from ..inputs import OPTIONS, THINGS, Field
+from ..inputs import OPTIONS, THINGS, InputField
 from ..scene.result import how_well
 from ..worker.dist_engine.protocol import RequestError
 from .common import DONE, named, save_scene, show, write_report
@@ -77,7 +77,7 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
     return inputs
 
 
-def _reads(option: Field) -> dict[str, Any]:
+def _reads(option: InputField) -> dict[str, Any]:
     """How a parser reads an option."""
     if option.kind == "flag":
         return {"action": argparse.BooleanOptionalAction}
@@ -87,7 +87,7 @@ def _reads(option: Field) -> dict[str, Any]:
     return {"type": reads, "metavar": METAVARS[option.kind]}
 
 
-def _fields(option: Field, value: Any) -> dict[str, Any]:
+def _fields(option: InputField, value: Any) -> dict[str, Any]:
     """The fields of an input that an option gives, by their names."""
     if option.kind == "frames":
         return {"frame_start": value.start, "frame_end": value.stop - 1, "frame_step": value.step}

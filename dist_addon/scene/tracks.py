@@ -87,7 +87,7 @@ def read_tracks(
     -------
     points : (N, 3) array
         In the world.
-    sights : (N, V) bool array
+    visibility : (N, V) bool array
         Which view sees which point: its track was not hidden there, and within the mask.
 
     Raises
@@ -110,12 +110,12 @@ def read_tracks(
     if lens := lens_of(clip):
         seen = lens.unbend(seen)
     seen = np.stack([seen[..., 0] * width, (1 - seen[..., 1]) * height], axis=-1)
-    sights = np.isfinite(seen[..., 0])
-    if not sights.any():
+    visibility = np.isfinite(seen[..., 0])
+    if not visibility.any():
         raise RequestError(f"The clip “{clip.name}” has no track at the chosen frames: choose others, or more.")
     _check_cameras(clip, points, seen, views, width)
-    inside = sights & _near_masks(seen, masks)
-    own_tracks = sights.any(axis=1) & (inside.sum(axis=1) >= MOSTLY * sights.sum(axis=1))
+    inside = visibility & _near_masks(seen, masks)
+    own_tracks = visibility.any(axis=1) & (inside.sum(axis=1) >= MOSTLY * visibility.sum(axis=1))
     if not own_tracks.any():
         raise RequestError(
             f"None of the {len(tracks)} solved tracks of the clip “{clip.name}” is on the thing, within the masks, at "

@@ -96,7 +96,7 @@ def clip_of(prior: Prior, seed: int, count: int, folder: Path) -> list[Row]:
     masks = np.stack([np.isfinite(depth) * np.uint8(255) for depth in depths])
     scene = Scene(f"{prior.name} {seed}", prior, vertices, faces, views, masks, np.stack(depths))
     rows = []
-    given = {"masks": replace(request, points=None, sights=None), "masks and tracks": request}
+    given = {"masks": replace(request, points=None, visibility=None), "masks and tracks": request}
     for method, asked in given.items():
         found, cost = scenes.run_fit(scene, asked)
         row = {"name": scene.name, "tracks": count, "read": 0 if asked.points is None else len(asked.points)}

@@ -17,7 +17,7 @@ from ..protocol import Request
 from ..shapes.shape import Field
 from .colours import Colours
 from .depths import DepthMaps
-from .kind import Estimate, Goal, Observation, Stage
+from .kind import Estimate, FitStage, Goal, Observation
 from .normals import NormalMaps
 from .outlines import Outlines
 from .points import SurfacePoints
@@ -25,7 +25,7 @@ from .rows import Rows
 
 KINDS: tuple[type[Observation[Any]], ...] = (Outlines, DepthMaps, NormalMaps, SurfacePoints, Colours)
 # How a fit goes where no kind has a say.
-STAGES: tuple[Stage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None))
+STAGES: tuple[FitStage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None))
 # Rays, or points, of a kind that the report looks at.
 JUDGED = 20_000
 
@@ -61,7 +61,7 @@ class Observations:
         return next((kind for kind in self.kinds if isinstance(kind, Outlines)), None)
 
     @property
-    def stages(self) -> Sequence[Stage]:
+    def stages(self) -> Sequence[FitStage]:
         """How a fit is to go."""
         return next((kind.stages for kind in self.kinds if kind.stages is not None), STAGES)
 

@@ -17,7 +17,7 @@ from ..shapes.shape import Field
 from ..state import UNIT, rigid_columns
 from ..tracing.march import march
 from .depths import SurfaceHits
-from .kind import INDEPENDENT, Estimate, Goal, Observation, Stage, at_most, block_means, weight_of
+from .kind import INDEPENDENT, Estimate, FitStage, Goal, Observation, at_most, block_means, weight_of
 from .outlines import Silhouette
 from .pictures import LEVELS, PicturePyramid, neighbours, pixels_on_object
 from .rows import Rows
@@ -26,8 +26,8 @@ from .surface import GRAZING, traced
 
 # Where some views have no mask, colours tell all along, from coarse to fine. Where every view has one, they come last:
 # what they say of a shape that is still wrong misleads.
-STAGES: tuple[Stage, ...] = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
-MASKED_STAGES: tuple[Stage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None), (1.0, 0.2, 0))
+STAGES: tuple[FitStage, ...] = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
+MASKED_STAGES: tuple[FitStage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None), (1.0, 0.2, 0))
 # Pixels that stereo is tried for.
 MATCHES = 4000
 # Standard deviation of the distances that stereo finds, as a share of the object's radius.

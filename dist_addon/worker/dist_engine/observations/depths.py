@@ -19,13 +19,13 @@ from .rows import Rows
 from .surface import at_fixed, deepest, traced
 
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
-SIGHT_MARGIN = 3.0
+HIT_MARGIN = 3.0
 # DepthMaps of up to this deviation (in the object's radius) thicken nothing. f at the points that were seen is smoother
 # then than where rays meet the surface, and aeroplanes' wings are found more surely.
 EXACT = 0.01
 # The surface faces who sees it: so far before and behind a point that was seen, f is this share of that away from zero,
 # give or take the second, as the cosine of the angle between ray and normal has it.
-BESIDE_SIGHT, FACING = 0.01, (0.7, 0.3)
+BESIDE_HIT, FACING = 0.01, (0.7, 0.3)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class SurfaceHits:
         And how far (N,) they get where they are stopped before that, NaN elsewhere. What is seen exactly is taken at
         its word.
         """
-        margin = SIGHT_MARGIN * noise
+        margin = HIT_MARGIN * noise
         behind = margin if noise > EXACT else -margin
         rays = replace(self.rays, far=torch.minimum(self.rays.far, self.distance + behind))
         trace = traced(estimate.field, rays)
@@ -81,7 +81,7 @@ class SurfaceHits:
     ) -> Rows:
         """With sides, for rays `stopped` (N,) before they get to what was seen: f is not negative before that."""
         which = stopped.isfinite().nonzero()[:, 0]
-        rays, reach = self.rays[which], self.distance[which] - SIGHT_MARGIN * noise
+        rays, reach = self.rays[which], self.distance[which] - HIT_MARGIN * noise
         inside = deepest(estimate.field, rays, stopped[which], reach)
         zero = torch.zeros_like(inside)
         rows = estimate.rows_at(self.weight, rays, self.views[which], inside, zero, noise, moving=moving)
@@ -91,8 +91,8 @@ class SurfaceHits:
         self, estimate: Estimate, met: Tensor, noise: float, moving: bool = True, weight: Tensor | None = None
     ) -> Iterator[Rows]:
         """For points a little before and behind where rays `met` (N,) the surface: it faces who sees it."""
-        spread = math.hypot(noise, BESIDE_SIGHT * FACING[1])
-        for step in (-BESIDE_SIGHT, BESIDE_SIGHT):
+        spread = math.hypot(noise, BESIDE_HIT * FACING[1])
+        for step in (-BESIDE_HIT, BESIDE_HIT):
             wanted = torch.full_like(met, -step * FACING[0])
             rows = estimate.rows_at(self.weight, self.rays, self.views, met, wanted, spread, deeper=step, moving=moving)
             yield replace(rows, weight=weight)

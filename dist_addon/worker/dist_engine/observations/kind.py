@@ -30,7 +30,7 @@ from .surface import at_fixed
 INDEPENDENT = 3000
 # A stage of a fit: the share of the rays that it uses, and of the steps that it may take, and the level of the
 # pictures' colours; None leaves them out.
-Stage = tuple[float, float, int | None]
+FitStage = tuple[float, float, int | None]
 Draw = TypeVar("Draw")
 # What a draw is for: a fit, the search for a start, or, before that, the ranking of many shapes as they are.
 Goal = Literal["fit", "start", "rank"]
@@ -91,14 +91,14 @@ class Observation(ABC, Generic[Draw]):
     ----------
     name : str
         Of the kind, as the report's ``residuals`` have it.
-    stages : sequence of Stage or None
+    stages : sequence of FitStage or None
         How a fit is to go where there is this kind; None where it has no say.
     leads : bool
         Whether there are views of which only this kind tells.
     """
 
     name: ClassVar[str]
-    stages: Sequence[Stage] | None = None
+    stages: Sequence[FitStage] | None = None
     leads = False
 
     @classmethod

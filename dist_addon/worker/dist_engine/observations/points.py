@@ -23,7 +23,7 @@ class PointDraw:
     """Indices (N,) of points, and whether it counts who sees them."""
 
     points: Tensor
-    sights: bool = True
+    visibility: bool = True
 
 
 class SurfacePoints(Observation[PointDraw]):
@@ -49,7 +49,11 @@ class SurfacePoints(Observation[PointDraw]):
         """As `Observation.of`."""
         if request.points is None:
             return None
-        seen = np.zeros((len(request.points), len(request.views)), bool) if request.sights is None else request.sights
+        seen = (
+            np.zeros((len(request.points), len(request.views)), bool)
+            if request.visibility is None
+            else request.visibility
+        )
         beside_masks = bool(request.mask_counts.any())
         return cls(request.points, seen, request.settings.depth_noise, beside_masks, device, generator)
 
@@ -60,8 +64,8 @@ class SurfacePoints(Observation[PointDraw]):
         misleads.
         """
         every = torch.arange(len(self.world), device=self.world.device)
-        sights = goal == "fit" or not self._beside_masks
-        return PointDraw(at_most(every, count // 2, self._generator), sights)
+        visibility = goal == "fit" or not self._beside_masks
+        return PointDraw(at_most(every, count // 2, self._generator), visibility)
 
     def of_view(self, drawn: PointDraw, view: int) -> PointDraw:
         """As `Observation.of_view`."""
@@ -76,7 +80,7 @@ class SurfacePoints(Observation[PointDraw]):
         at = at_points(estimate.field, points)
         columns = estimate.unknowns.columns(state, at, points)
         yield Rows(weight / INDEPENDENT, at.value, columns, estimate.d_shape(at), self.noise)
-        seen, share = self.sights(drawn, state.cameras, state.place)
+        seen, share = self.visible_rays(drawn, state.cameras, state.place)
         if len(seen.rays):
             # The surface need not be where the ray meets it: the points have rows of their own. And their rays follow
             # the cameras, while they stay where they are.
@@ -84,12 +88,12 @@ class SurfacePoints(Observation[PointDraw]):
             yield seen.clear_rows(estimate, stopped, self.noise, moving=False, weight=share)
             yield from seen.facing_rows(estimate, seen.distance, self.noise, moving=False, weight=share)
 
-    def sights(self, drawn: PointDraw, cameras: Cameras, place: Similarity) -> tuple[SurfaceHits, Tensor]:
+    def visible_rays(self, drawn: PointDraw, cameras: Cameras, place: Similarity) -> tuple[SurfaceHits, Tensor]:
         """The rays (N,) from the views to the points that they see, and how much each counts.
 
         A point counts once, however many views see it.
         """
-        points = drawn.points if drawn.sights else drawn.points[:0]
+        points = drawn.points if drawn.visibility else drawn.points[:0]
         which, views = self.seen_by[points].nonzero().unbind(1)
         world = self.world[points][which]
         there = cameras.to_camera(views, world)
@@ -100,7 +104,7 @@ class SurfacePoints(Observation[PointDraw]):
 
     def surface(self, drawn: PointDraw, cameras: Cameras, place: Similarity) -> Tensor:
         """As `Observation.surface`."""
-        seen, _ = self.sights(drawn, cameras, place)
+        seen, _ = self.visible_rays(drawn, cameras, place)
         return torch.cat([seen.points(), place.to_object(self.world[drawn.points])])
 
     def residuals(self, estimate: Estimate, mesh: Mesh, count: int) -> tuple[Tensor, Tensor]:

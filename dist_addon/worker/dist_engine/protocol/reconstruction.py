@@ -21,7 +21,7 @@ ARRAYS = {
     "depths": np.float32,
     "normals": np.float32,
     "points": float,
-    "sights": bool,
+    "visibility": bool,
     "code": float,
 }
 # Masks hold coverage: from here on, more than half of a pixel, it is the thing's.
@@ -122,7 +122,7 @@ class Request:
         Unit normals of the surface seen, each in its camera's frame; NaN where unknown.
     points : (P, 3) array or None
         Points of the thing's surface in the world.
-    sights : (P, V) bool array or None
+    visibility : (P, V) bool array or None
         Which views see which of the points: nothing of the thing is before a point that is seen.
     bounds : Bounds or None
         Roughly where the thing stands; None: where the masks' middles meet, or among the points, with the world's up.
@@ -144,7 +144,7 @@ class Request:
     depths: np.ndarray | None = None
     normals: np.ndarray | None = None
     points: np.ndarray | None = None
-    sights: np.ndarray | None = None
+    visibility: np.ndarray | None = None
     prior: str = ""
     code: np.ndarray | None = None
     placement: Placement | None = None
@@ -174,7 +174,7 @@ class Request:
             elif not (
                 self.compared is not None
                 or (self.depths is not None and np.isfinite(self.depths[index]).any())
-                or (self.sights is not None and self.sights[:, index].any())
+                or (self.visibility is not None and self.visibility[:, index].any())
             ):
                 raise RequestError(f"View “{view.name}” has no mask, no depth and sees no point. Leave it out.")
         if self.bounds is not None:
@@ -227,16 +227,18 @@ class Request:
 
     def _check_points(self) -> None:
         if self.points is None:
-            if self.sights is not None:
-                raise RequestError("sights.npy says which views see the points, but there are no points.")
+            if self.visibility is not None:
+                raise RequestError("visibility.npy says which views see the points, but there are no points.")
             return
         if self.points.ndim != 2 or self.points.shape[1] != 3 or len(self.points) == 0:
             raise RequestError(f"points.npy is {self.points.shape}; expected (points, 3) with at least one point.")
         if not np.isfinite(self.points).all():
             raise RequestError("A point is not finite: leave it out.")
         wanted = (len(self.points), len(self.views))
-        if self.sights is not None and (self.sights.shape != wanted or self.sights.dtype != bool):
-            raise RequestError(f"sights.npy is {self.sights.dtype} {self.sights.shape}; expected bool {wanted}.")
+        if self.visibility is not None and (self.visibility.shape != wanted or self.visibility.dtype != bool):
+            raise RequestError(
+                f"visibility.npy is {self.visibility.dtype} {self.visibility.shape}; expected bool {wanted}."
+            )
 
     @property
     def compared(self) -> np.ndarray | None:
