@@ -99,6 +99,7 @@ def degrees(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.degrees(np.arccos(np.clip((some * others).sum(-1), -1, 1)))
 
 
+@pytest.mark.slow
 def test_blenders_pass_comes_into_the_request_in_the_cameras_frames(scene, views, tmp_path):
     cameras, box, folder = views
     bpy.ops.mesh.primitive_uv_sphere_add(segments=256, ring_count=128, radius=1)
