@@ -457,8 +457,9 @@ def test_a_job_that_somebody_cares_for_is_active(tmp_path, python, worker):
     with pytest.raises(JobError, match="waits or runs"):
         Job(folder, Program(python, worker))
     job.start()
-    wait_until((folder / "ready.txt").exists, 20)
-    assert job.poll() and read_record(folder).state == "running"
+    # An event comes a moment after the file that tells of it.
+    wait_until(job.poll, 20)
+    assert read_record(folder).state == "running"
     job.cancel(wait=True)
     assert read_record(folder).state == "cancelled"
     # One that never began was cancelled all the same.
