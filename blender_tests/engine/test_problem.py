@@ -95,7 +95,7 @@ def hits_at(state: State, views: torch.Tensor, pixels: torch.Tensor, depth: torc
 
 
 def some_points(world: torch.Tensor, seen: torch.Tensor) -> SurfacePoints:
-    """SurfacePoints (P, 3) in double precision, and the views (P, V) that see them."""
+    """Points (P, 3) in double precision, and the views (P, V) that see them."""
     kind = SurfacePoints(world.numpy(), seen.numpy(), NOISE, False, torch.device("cpu"), torch.Generator())
     kind.world = world
     return kind

@@ -17,6 +17,7 @@ from dist_engine.reconstruct import reconstruct_kind
 from dist_engine.reporting import Reporter
 from dist_engine.shapes.shape import Linear, Springs
 from dist_engine.tasks import Clock
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from blender_tests.support.views import SIZE, orbit, request
@@ -92,7 +93,7 @@ class Ball:
 class Balls:
     """All balls."""
 
-    name, radius, start, usual = "ball", 1.0, None, Ball(0.5)
+    radius, start, usual = 1.0, None, Ball(0.5)
 
     def axes(self) -> np.ndarray:
         return np.eye(3)
@@ -145,3 +146,25 @@ def test_a_ball_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     reconstruct_kind(job(False), Balls(), CPU, tmp_path, Reporter(again), Clock())
     assert '"start"' in told.getvalue() and '"start"' not in again.getvalue()
     assert Result.load(tmp_path).report["radius"] == pytest.approx(first, abs=1e-3)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "of another shape", "of other cameras", "no number", "past the end"])
+def test_a_checkpoint_that_is_another_fits_is_not_gone_on_from(damage: str, tmp_path: Path) -> None:
+    reconstruct_kind(job(False), Balls(), CPU, tmp_path, Reporter(io.StringIO()), Clock())
+    file = tmp_path / "checkpoint.safetensors"
+    tensors = load(file.read_bytes())
+    if damage == "of another shape":
+        tensors["shape.whitened"] = tensors.pop("shape.radius")
+    elif damage == "of other cameras":
+        tensors["cameras.K"] = tensors["cameras.K"][:2].contiguous()
+    elif damage == "no number":
+        tensors["place.scale"] = torch.tensor(float("nan"))
+    elif damage == "past the end":
+        tensors["stage"] = torch.tensor(7)
+    save_file(tensors, file)
+    if damage == "cut short":
+        file.write_bytes(file.read_bytes()[:-20])
+    told = io.StringIO()
+    reconstruct_kind(job(False), Balls(), CPU, tmp_path, Reporter(told), Clock())
+    assert '"start"' in told.getvalue()
+    assert Result.load(tmp_path).report["radius"] == pytest.approx(RADIUS, abs=0.02)

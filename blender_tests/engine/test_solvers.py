@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 import torch
 from dist_engine.fitting import adam, levenberg_marquardt
-from dist_engine.fitting.model import Linearised, Quadratic, over_views
-from dist_engine.observations.rows import Rows
+from dist_engine.fitting.model import Linearised, Quadratic
+from dist_engine.observations.rows import Rows, over_views
 from dist_engine.shapes.shape import Springs
 
 VIEWS = 3

@@ -98,7 +98,6 @@ class ClosedKind:
 
     form: type[ClosedForm]
     code: Tensor
-    name: str = "closed form"
     radius: float = 0.9
 
     @property

@@ -128,7 +128,7 @@ class Similarity:
 
     @staticmethod
     def from_placement(placement: Placement, axes: np.ndarray, device: torch.device) -> Similarity:
-        """Carry a prior's frame, with the `Prior.axes` (3, 3), to where a thing is placed."""
+        """Carry an object frame, with the thing's axes (3, 3) in it, to where a thing is placed."""
         parts = (np.array(placement.scale), placement.rotation @ axes.T, placement.translation)
         return Similarity(*(torch.as_tensor(part, dtype=torch.float32, device=device) for part in parts))
 

@@ -24,6 +24,7 @@ from .protocol import (
     shape_folder,
 )
 from .reporting import Reporter
+from .shapes.latent import KIND
 from .tasks import Clock, load_prior, prepare
 
 
@@ -106,7 +107,7 @@ def make_shape(
 ) -> Result:
     """Make one mesh; ValueError where the code has no surface."""
     mesh = extract_mesh(field, resolution)
-    report = {"shape": "latent", "prior": reference, "code": code, "scale": place.scale, "resolution": resolution}
+    report = {"shape": KIND, "prior": reference, "code": code, "scale": place.scale, "resolution": resolution}
     placed = mesh.placed(Similarity.from_placement(place, prior.axes(), field.device), prior.axes())
     return Result(**placed, report=report | {"queries": dict(field.counter)})
 

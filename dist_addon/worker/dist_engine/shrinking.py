@@ -23,7 +23,7 @@ def shrunk(request: Request) -> tuple[Request, int]:
     left out.
     """
     factor = -(-max(request.masks.shape[1:]) // LONGEST)
-    if factor <= 1:
+    if factor <= 1 or not request.views:
         return request, 1
     scale = np.diag([1 / factor, 1 / factor, 1])
     views = [replace(view, K=scale @ view.K) for view in request.views]

@@ -106,7 +106,10 @@ def fit(
     minimise = SOLVERS[settings.solver]
     rays = max(settings.rays, RAYS_A_CAMERA * len(request.views) * unknowns.cameras)
     checkpoint = folder / "checkpoint.safetensors"
-    stage, state = _resume(checkpoint, kind, observations.device) if checkpoint.exists() else (0, None)
+    stages = observations.stages
+    stage, state = 0, None
+    if checkpoint.exists():
+        stage, state = _resume(checkpoint, kind, observations.cameras, len(stages))
     places = start_places(request, kind, observations.device) if state is None else [state.place]
     observations.prepare(places)
     if state is None:
@@ -118,10 +121,7 @@ def fit(
                 state = _turn_cameras(problem, state, reporter)
 
     cost, began, done = 0.0, time.monotonic(), 0
-    plan = [
-        (int(rays * share), max(1, round(settings.iterations * steps)), level)
-        for share, steps, level in observations.stages
-    ]
+    plan = [(int(rays * share), max(1, round(settings.iterations * steps)), level) for share, steps, level in stages]
     total = sum(rays * steps for rays, steps, _ in plan)
     step_number = sum(steps for _, steps, _ in plan[:stage])
     for index, (rays, steps, level) in list(enumerate(plan))[stage:]:
@@ -215,14 +215,22 @@ def _save(path: Path, stage: int, state: State) -> None:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
 
 
-def _resume(path: Path, kind: ShapeKind, device: torch.device) -> tuple[int, State | None]:
-    """The stage and the state to go on from; the first stage and no state where the file is damaged."""
+def _resume(path: Path, kind: ShapeKind, cameras: Cameras, stages: int) -> tuple[int, State | None]:
+    """The stage and the state to go on from; the first and none where the file is damaged, or of another fit."""
     try:
         # Read rather than mapped: on Windows, nobody could replace a file that is.
-        tensors = {name: tensor.to(device) for name, tensor in load(path.read_bytes()).items()}
-    except (SafetensorError, OSError):
+        tensors = {name: tensor.to(cameras.K) for name, tensor in load(path.read_bytes()).items()}
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            return 0, None
+        shape = {name.removeprefix("shape."): tensor for name, tensor in tensors.items() if name.startswith("shape.")}
+        place = Similarity(
+            tensors["place.scale"].reshape(()),
+            tensors["place.rotation"].reshape(3, 3),
+            tensors["place.translation"].reshape(3),
+        )
+        found = Cameras(**{name: tensors[f"cameras.{name}"].reshape(now.shape) for name, now in vars(cameras).items()})
+        offset = tensors["pose_offset"].reshape(6 * len(cameras.K) + 1)
+        stage = int(tensors["stage"])
+        return (stage, State(kind.restore(shape), place, found, offset)) if 0 <= stage < stages else (0, None)
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError):
         return 0, None
-    shape = {name.removeprefix("shape."): tensor for name, tensor in tensors.items() if name.startswith("shape.")}
-    place = Similarity(*(tensors[f"place.{name}"] for name in ("scale", "rotation", "translation")))
-    cameras = Cameras(*(tensors[f"cameras.{name}"] for name in ("K", "rotation", "translation")))
-    return int(tensors["stage"]), State(kind.restore(shape), place, cameras, tensors["pose_offset"])

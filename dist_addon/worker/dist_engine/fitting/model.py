@@ -10,9 +10,6 @@ from torch import Tensor
 from ..observations.rows import Rows
 from ..shapes.shape import OwnTerm
 
-# Added to each view's cost a ray, whose root counts: below it, views count alike.
-ALIKE = 0.01
-
 
 @dataclass(frozen=True)
 class Quadratic:
@@ -53,7 +50,7 @@ class Linearised(Quadratic):
         self.rows = rows
         self._own, self._unit = own, unit
         self._linear = [(each, each.in_sigmas(), each.jacobian()) for each in rows]
-        self._held = torch.zeros(len(unit), len(unit)).to(unit)
+        self._held = unit.new_zeros(len(unit), len(unit))
         for part, term in own:
             self._held[part, part] = term.matrix()
         now = self.after(torch.zeros_like(unit))
@@ -70,17 +67,7 @@ class Linearised(Quadratic):
             residual = start + jacobian @ step
             if rows.side is not None:
                 residual = torch.where(rows.side * residual < 0, 0.0, residual)
-            # Huber: a weight that falls with the residual makes it count linearly beyond 1.
-            size = residual.abs()
-            costs, trust = torch.where(size < 1, 0.5 * size**2, size - 0.5), 1 / size.clamp(min=1)
-            if rows.weight is not None:
-                costs, trust = rows.weight * costs, rows.weight * trust
-            cost = costs.sum()
-            if rows.views is not None and rows.rays is not None:
-                cost, agreement = over_views(costs, rows.views, rows.rays)
-                trust = trust * agreement
-            if rows.side is not None:
-                trust = torch.where(residual == 0, 0.0, trust)
+            cost, trust = rows.robust(residual)
             weighted = jacobian * trust[:, None]
             total = total + rows.share * cost
             gradient = gradient + rows.share * (weighted.T @ residual)
@@ -90,15 +77,3 @@ class Linearised(Quadratic):
     def length(self, step: Tensor) -> float:
         """How far a step (n,) goes, in the unknowns' units."""
         return float((step / self._unit).norm())
-
-
-def over_views(costs: Tensor, views: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """A cost that a few views cannot carry off, and its derivative (M,) to the costs (M,) of rays of `views` (M,).
-
-    Each view's mean over its rays (`counts` (V,) of them) counts with its root, as in a median rather than a mean: a
-    mask of something else pulls little once the others agree. Where all means are the same, it is the costs' sum.
-    """
-    means = costs.new_zeros(len(counts)).index_add(0, views, costs) / counts.clamp(min=1)
-    roots = (means + ALIKE).sqrt()
-    middle = (counts * roots).sum() / counts.sum()
-    return counts.sum() * (middle**2 - ALIKE), (middle / roots)[views]

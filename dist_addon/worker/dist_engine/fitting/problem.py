@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..observations import Drawn, Observations
 from ..observations.kind import INDEPENDENT, Estimate
+from ..observations.rows import Rows
 from ..shapes.shape import OwnTerm, Springs
 from ..state import State, Unknowns
 from .model import Linearised, Quadratic
@@ -43,12 +44,15 @@ class Problem:
         """The state after a step (n,)."""
         return self.unknowns.retract(state, step)
 
+    def rows(self, drawn: Drawn, state: State) -> list[Rows]:
+        """The rows of what was drawn: with `own_terms` and `units`, all that a solver needs, with matrices or without."""
+        return list(self.observations.rows(drawn, self.estimate(state)))
+
     def on(self, drawn: Drawn) -> Callable[[State], Linearised]:
         """The cost over what was drawn, and its model, as a function of the state."""
 
         def evaluate(state: State) -> Linearised:
-            rows = list(self.observations.rows(drawn, self.estimate(state)))
-            return Linearised(rows, self.own_terms(state), self.units(state))
+            return Linearised(self.rows(drawn, state), self.own_terms(state), self.units(state))
 
         return evaluate
 

@@ -26,7 +26,7 @@ from .surface import GRAZING, traced
 
 # Where some views have no mask, colours tell all along, from coarse to fine. Where every view has one, they come last:
 # what they say of a shape that is still wrong misleads.
-STAGES: tuple[FitStage, ...] = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
+LEADING_STAGES: tuple[FitStage, ...] = ((0.5, 0.3, 2), (0.5, 0.3, 1), (1.0, 0.4, 0))
 MASKED_STAGES: tuple[FitStage, ...] = ((0.25, 0.5, None), (1.0, 0.5, None), (1.0, 0.2, 0))
 # Pixels that stereo is tried for.
 MATCHES = 4000
@@ -106,8 +106,7 @@ class SharedColours:
         parts = unknowns.column_parts(state)
         # And where cameras are unknown, the ray itself moves, and the partner sees the point elsewhere.
         if unknowns.cameras:
-            poses = columns[:, :, parts["cameras"]]
-            poses = poses.reshape(*poses.shape[:2], poses.shape[2] // 6, 6)
+            poses = columns[:, :, parts["cameras"]].view(len(own), 3, len(cameras.K), 6)
             rows = torch.arange(len(own), device=own.device)
             for channel in range(3):
                 turned = rigid_columns(in_object[:, channel], points)
@@ -156,7 +155,7 @@ class Colours(Observation[ColourDraw]):
         self._bounds, self._generator = bounds, generator
         self.noise, self._mask_noise = noise, mask_noise
         self.leads = not bool(masked.all())
-        self.stages = STAGES if self.leads else MASKED_STAGES
+        self.stages = LEADING_STAGES if self.leads else MASKED_STAGES
         self.matches: Matches | None = None
 
     @classmethod

@@ -1,4 +1,4 @@
-"""DepthMaps: pixels whose distance from the camera is known. They are points of the surface and free ways to them."""
+"""Depths: pixels whose distance from the camera is known. They are points of the surface and free ways to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .surface import at_fixed, deepest, traced
 
 # What is before a surface that was seen counts as being before it only if it is so many deviations nearer.
 HIT_MARGIN = 3.0
-# DepthMaps of up to this deviation (in the object's radius) thicken nothing. f at the points that were seen is smoother
+# Depths of up to this deviation (in the object's radius) thicken nothing. f at the points that were seen is smoother
 # then than where rays meet the surface, and aeroplanes' wings are found more surely.
 EXACT = 0.01
 # The surface faces who sees it: so far before and behind a point that was seen, f is this share of that away from zero,

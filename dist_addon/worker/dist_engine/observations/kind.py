@@ -134,7 +134,7 @@ class Observation(ABC, Generic[Draw]):
         return 0.0
 
     def surface(self, drawn: Draw, cameras: Cameras, place: Similarity) -> Tensor:
-        """SurfacePoints (M, 3) of the object frame that a draw says are of the surface."""
+        """Points (M, 3) of the object frame that a draw says are of the surface."""
         return cameras.K.new_zeros(0, 3)
 
     def residuals(self, estimate: Estimate, mesh: Mesh, count: int) -> tuple[Tensor, Tensor] | None:

@@ -1,4 +1,4 @@
-"""NormalMaps: pixels where the direction of the surface is known."""
+"""Normals: pixels where the direction of the surface is known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .surface import GRAZING, at_points, normals, traced
 
 # Half the stencil of observed normals. With a fourth of it, sharp edges and the pieces in which a network is linear
 # make so many local minima that fits may end worse than without the normals.
-STENCIL = 0.02
+OBSERVED_STENCIL = 0.02
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FacingRays:
     def rows(self, estimate: Estimate, noise: float) -> Rows:
         """The traced surface's normal has no part along the observed surface; `noise` is in radians.
 
-        Two for each ray that hits. f's slopes are differences over a `STENCIL` along the observed axes: a ReLU
+        Two for each ray that hits. f's slopes are differences over a `OBSERVED_STENCIL` along the observed axes: a ReLU
         network's own gradient is constant in pieces. The hit moves along its ray as f changes there.
         """
         trace = traced(estimate.field, self.rays)
@@ -64,7 +64,7 @@ class FacingRays:
         slopes, changes = torch.zeros_like(points), points.new_zeros(*points.shape, own.shape[1])
         ends, along = [], torch.zeros_like(points)
         for axis in range(3):
-            for step in (STENCIL, -STENCIL):
+            for step in (OBSERVED_STENCIL, -OBSERVED_STENCIL):
                 end = points + step * axes[:, axis]
                 there = at_points(estimate.field, end)
                 ahead = (there.d_point * rays.directions).sum(1)

@@ -1,4 +1,4 @@
-"""SurfacePoints of the surface, as tracked markers or a scan has them, and the views that see them."""
+"""Points of the surface, as tracked markers or a scan has them, and the views that see them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PointDraw:
 
 
 class SurfacePoints(Observation[PointDraw]):
-    """SurfacePoints (P, 3) in the world, and which of V views see them (P, V)."""
+    """Points (P, 3) in the world, and which of V views see them (P, V)."""
 
     name = "points"
 

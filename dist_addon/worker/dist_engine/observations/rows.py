@@ -10,6 +10,9 @@ from torch import Tensor
 
 from ..shapes.shape import Derivative
 
+# Added to each view's cost a ray, whose root counts: below it, views count alike.
+ALIKE = 0.01
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -56,6 +59,25 @@ class Rows:
         shape = [sum(each.matrix() for each in self.d_shape)] if self.d_shape else []
         return torch.cat([*shape, self.columns], 1) / self._sigmas()[:, None]  # type: ignore[list-item]
 
+    def robust(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """What residuals (M,), in their deviations, cost in all, and the weight (M,) that each has in the gradient.
+
+        The gradient is that of ``share * cost``: ``share * sum weight * residual * d residual``; a residual on the side
+        that does not count is to be zero.
+        """
+        # Huber: a weight that falls with the residual makes it count linearly beyond 1.
+        size = residual.abs()
+        costs, trust = torch.where(size < 1, 0.5 * size**2, size - 0.5), 1 / size.clamp(min=1)
+        if self.weight is not None:
+            costs, trust = self.weight * costs, self.weight * trust
+        cost = costs.sum()
+        if self.views is not None and self.rays is not None:
+            cost, agreement = over_views(costs, self.views, self.rays)
+            trust = trust * agreement
+        if self.side is not None:
+            trust = torch.where(residual == 0, 0.0, trust)
+        return cost, trust
+
     def forward(self, step: Tensor) -> Tensor:
         """How the residuals in their deviations change (M,) with a step (n,), without the Jacobian."""
         few = self.columns.shape[1]
@@ -73,3 +95,15 @@ class Rows:
 
     def _sigmas(self) -> Tensor:
         return torch.as_tensor(self.sigma).to(self.residual).expand(len(self.residual))
+
+
+def over_views(costs: Tensor, views: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """A cost that a few views cannot carry off, and its derivative (M,) to the costs (M,) of rays of `views` (M,).
+
+    Each view's mean over its rays (`counts` (V,) of them) counts with its root, as in a median rather than a mean: a
+    mask of something else pulls little once the others agree. Where all means are the same, it is the costs' sum.
+    """
+    means = costs.new_zeros(len(counts)).index_add(0, views, costs) / counts.clamp(min=1)
+    roots = (means + ALIKE).sqrt()
+    middle = (counts * roots).sum() / counts.sum()
+    return counts.sum() * (middle**2 - ALIKE), (middle / roots)[views]

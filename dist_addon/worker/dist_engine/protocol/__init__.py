@@ -21,7 +21,7 @@ A job is a folder::
         import       prior.safetensors
 
 Frames. *World* is Blender's world (Z up, Blender units). A *camera* looks along +z with x right and y down, and pixel
-(0, 0) is the outer corner of the top left pixel, so pixel centres lie at half numbers. *Object* is the prior's own
+(0, 0) is the outer corner of the top left pixel, so pixel centres lie at half numbers. *Object* is a shape's own
 normalised frame, in which every shape fits in the unit sphere. A *thing's own* frame has the thing's right, back and up
 as x, y and z, whatever the prior's axes are.
 """

@@ -76,7 +76,7 @@ class RefinedCamera:
         try:
             size = int(data["width"]), int(data["height"])
             camera = RefinedCamera(View.from_json(data), *size, float(data["turned"]), float(data["moved"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise RequestError(f"The report's camera lacks or misnames a field: {error}. Run the job again.") from error
         camera.view.check()
         return camera
@@ -89,7 +89,7 @@ class Placement:
     Attributes
     ----------
     scale : float
-        Blender units that the prior's unit is long.
+        Blender units that the object frame's unit is long.
     rotation : (3, 3) array
         Columns: the thing's right, back and up as unit vectors in the world (a proper rotation).
     translation : (3,) array, world

@@ -60,7 +60,7 @@ class Settings:
     compare_colours : bool
         Compare the pictures from view to view; where not, they only colour the mesh.
     refine_shape : bool
-        Fit the code; where not, the request's own stays as it is.
+        Fit the shape; where not, the one to start from stays as it is.
     refine_placement : bool
         Fit scale, rotation and translation (a Sim(3)).
     refine_cameras, refine_focal_length : bool
@@ -176,7 +176,10 @@ class Request:
                 or (self.depths is not None and np.isfinite(self.depths[index]).any())
                 or (self.visibility is not None and self.visibility[:, index].any())
             ):
-                raise RequestError(f"View “{view.name}” has no mask, no depth and sees no point. Leave it out.")
+                raise RequestError(
+                    f"View “{view.name}” has no mask, no depth and sees no point, and normals alone do not tell where "
+                    "the thing is. Leave it out."
+                )
         if self.bounds is not None:
             size = np.asarray(self.bounds.half_size)
             if not (np.isfinite(size).all() and (size > 0).all()):
@@ -316,17 +319,17 @@ class Result:
     faces : (M, 3) int32 array
         Counter-clockwise seen from outside.
     vertex_normals : (N, 3) float32 array
-        From the decoder, unit length, in the thing's own frame.
+        From the distance function, unit length, in the thing's own frame.
     rotation, translation : (3, 3) and (3,) arrays
         The thing's frame to the world.
     uncertainty : (N,) float32 array or None
-        Standard deviation of the surface across itself at each vertex, in Blender units, as far as the prior and the
-        observations tell.
+        Standard deviation of the surface across itself at each vertex, in Blender units, as far as what holds the shape
+        and the observations tell.
     colours : (N, 3) uint8 array or None
         sRGB, from the pictures.
     report : dict
         ``shape``, its kind, and what that tells of itself: ``latent`` tells ``prior`` (what the user calls it),
-        ``code`` and ``whitened_rms`` (how far the code is from the mean of training codes: 1 is as far as they are).
+        ``code`` and, after a fit, ``whitened_rms`` (how far it is from the training codes' mean: 1 is as far as they).
         ``scale`` (Blender units that the object frame's unit is long), ``resolution`` (of the mesh), ``iou`` (a number
         a view with a mask), ``disagree`` (names of the views whose outline fits far worse than the others').
         ``residuals`` (of the other kinds of observations, the median of a view's errors, by kind and view): ``depths``

@@ -20,6 +20,8 @@ from .shape import Dense, Linear, Springs
 
 # How much the spread of the training codes holds the code: as so many rays that are one unit wrong, of each ray.
 PRIOR_WEIGHT = 0.005
+# What reports call this kind of shape.
+KIND = "latent"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class LatentShape:
     def describe(self) -> dict[str, Any]:
         """The prior, the code, and how far it is from the mean: 1 is as far as training codes are."""
         rms = float(self.whitened.square().mean().sqrt())
-        return {"shape": "latent", "prior": self.kind.name, "code": self.code.tolist(), "whitened_rms": rms}
+        return {"shape": KIND, "prior": self.kind.name, "code": self.code.tolist(), "whitened_rms": rms}
 
 
 class LatentField(decoder.DecoderField):
@@ -140,4 +142,4 @@ class LatentKind:
 
     def restore(self, tensors: Mapping[str, Tensor]) -> LatentShape:
         """As `ShapeKind.restore`."""
-        return LatentShape(self, tensors["whitened"])
+        return LatentShape(self, tensors["whitened"].reshape(self.prior.mean.shape))

@@ -117,16 +117,12 @@ class ShapeKind(Protocol):
     """What all the shapes that a request could end in have in common, and where a search for one begins."""
 
     @property
-    def name(self) -> str:
-        """What the user calls it."""
-
-    @property
     def radius(self) -> float:
         """How far shapes reach from the object frame's origin."""
 
     @property
     def start(self) -> Shape | None:
-        """The shape that the request starts from, if it names one."""
+        """The shape that a fit starts from; None where it is sought among the candidates."""
 
     @property
     def usual(self) -> Shape:
@@ -139,7 +135,7 @@ class ShapeKind(Protocol):
         """Shapes to try where a start is sought; the first is tried in any case, others may be thinned out."""
 
     def restore(self, tensors: Mapping[str, Tensor]) -> Shape:
-        """The shape of which these are the `Shape.tensors`; KeyError where one is missing."""
+        """The shape of which these are the `Shape.tensors`; KeyError or RuntimeError where they are another kind's."""
 
 
 @dataclass(frozen=True)
