@@ -45,7 +45,7 @@ class Problem:
         return self.unknowns.retract(state, step)
 
     def rows(self, drawn: Drawn, state: State) -> list[Rows]:
-        """The rows of what was drawn: with `own_terms` and `units`, all that a solver needs, with matrices or without."""
+        """The rows of what was drawn: with `own_terms` and `units`, all that a solver needs, dense or matrix-free."""
         return list(self.observations.rows(drawn, self.estimate(state)))
 
     def on(self, drawn: Drawn) -> Callable[[State], Linearised]:
