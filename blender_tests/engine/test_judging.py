@@ -12,8 +12,8 @@ from dist_engine.cameras import Cameras, Similarity
 from dist_engine.meshing import extract_mesh
 from dist_engine.observations import Observations
 from dist_engine.observations.agreement import disagreeing
-from dist_engine.observations.kind import Estimate
 from dist_engine.observations.normals import with_tangents
+from dist_engine.observations.observation import Estimate
 from dist_engine.prior import Prior
 from dist_engine.rays import Rays
 from dist_engine.reference.gradients import normals

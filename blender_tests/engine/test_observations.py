@@ -9,7 +9,7 @@ import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.start import start_places
-from dist_engine.observations.kind import Pixels
+from dist_engine.observations.observation import Pixels
 from dist_engine.observations.outlines import distance_to_masks
 from dist_engine.observations.pictures import PicturePyramid, neighbours
 from dist_engine.protocol import Bounds, View

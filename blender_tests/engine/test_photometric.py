@@ -15,7 +15,7 @@ from dist_engine.fitting.fit import fit
 from dist_engine.meshing import Mesh
 from dist_engine.observations import Observations
 from dist_engine.observations.colours import SharedColours
-from dist_engine.observations.kind import Estimate
+from dist_engine.observations.observation import Estimate
 from dist_engine.observations.pictures import PicturePyramid, neighbours
 from dist_engine.observations.rows import Rows
 from dist_engine.observations.stereo import match

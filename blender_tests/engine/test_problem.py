@@ -16,8 +16,8 @@ from dist_engine.fitting.model import Quadratic
 from dist_engine.fitting.problem import Problem
 from dist_engine.observations import Drawn, Observations
 from dist_engine.observations.depths import EXACT, DepthMaps, SurfaceHits
-from dist_engine.observations.kind import INDEPENDENT, Estimate
 from dist_engine.observations.normals import FacingRays, with_tangents
+from dist_engine.observations.observation import INDEPENDENT, Estimate
 from dist_engine.observations.points import PointDraw, SurfacePoints
 from dist_engine.observations.rows import Rows
 from dist_engine.prior import Prior
@@ -220,15 +220,15 @@ def test_all_kinds_of_observations_count_together() -> None:
     job = replace(job, points=points, visibility=seen)
     state = State.start(LatentKind(prior).of(prior.codes[9]), IDENTITY, cameras)
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    assert [kind.name for kind in observations.kinds] == ["outlines", "depths", "normals", "points"]
+    assert [kind.name for kind in observations.observations] == ["outlines", "depths", "normals", "points"]
     problem, drawn = Problem(observations, Unknowns(cameras=True, focal=True), Counter()), observations.draw(300)
-    together, every = problem.on(drawn)(state), list(observations.kinds)
+    together, every = problem.on(drawn)(state), list(observations.observations)
     parts = []
     for kind, own in zip(every, drawn.of_kinds, strict=True):
-        observations.kinds = [kind]
+        observations.observations = [kind]
         parts.append(problem.on(Drawn((own,)))(state))
         assert parts[-1].rows
-    observations.kinds = []
+    observations.observations = []
     held = problem.on(Drawn(()))(state)
     assert sum(part.cost - held.cost for part in parts) == pytest.approx(together.cost - held.cost, rel=1e-4)
     total = sum(part.gradient - held.gradient for part in parts) + held.gradient

@@ -21,7 +21,7 @@ import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.levenberg_marquardt import minimise
 from dist_engine.fitting.model import Linearised
-from dist_engine.observations.kind import INDEPENDENT
+from dist_engine.observations.observation import INDEPENDENT
 from dist_engine.observations.rows import Rows
 from dist_engine.prior import Prior
 from dist_engine.shapes.latent import LatentKind, LatentShape

@@ -16,7 +16,7 @@ from .fitting.fit import fit
 from .meshing import Mesh, extract_mesh
 from .observations import Observations
 from .observations.agreement import disagreeing
-from .observations.kind import Estimate
+from .observations.observation import Estimate
 from .preview import Preview
 from .protocol import RefinedCamera, Request, Result, Stage, View, covered
 from .reporting import Reporter

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..observations import Drawn, Observations
-from ..observations.kind import INDEPENDENT, Estimate
+from ..observations.observation import INDEPENDENT, Estimate
 from ..observations.rows import Rows
 from ..shapes.shape import OwnTerm, Springs
 from ..state import State, Unknowns

@@ -78,13 +78,14 @@ def _where_cones_meet(request: Request) -> tuple[np.ndarray, float]:
 def start_states(problem: Problem, kind: ShapeKind, places: list[Similarity], count: int) -> list[State]:
     """Those of a kind's candidates that fit best as they are, the best first: `count` of them."""
     observations, more = problem.observations, 1 if len(places) == 1 else MORE
-    first, *others = kind.candidates()
-    stride = max(1, len(places) * len(others) // (more * CANDIDATES))
+    candidates = kind.candidates()
+    stride = max(1, len(places) * (len(candidates) - 1) // (more * CANDIDATES))
+    shapes = [candidates[0], *candidates[1::stride]]
     few = observations.draw(FEW_RAYS, -1, "rank")
     evaluate = problem.on(observations.draw(MORE_RAYS, -1, "rank"))
     states, errors = [], []
     for place in places:
-        for shape in (first, *others[::stride]):
+        for shape in shapes:
             states.append(State.start(shape, place, observations.cameras))
             errors.append(observations.mismatch(few, shape.field(problem.counter), observations.cameras, place))
     states = _least(states, errors)[: more * BETTER]

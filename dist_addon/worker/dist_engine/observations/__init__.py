@@ -1,6 +1,6 @@
 """What pictures and points say of a thing: one module a kind of observation.
 
-`kind` says what each is asked for. To add a kind: a module, and its class in `KINDS`.
+`observation` says what each is asked for. To add a kind: a module, and its class in `KINDS`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ..protocol import Request
 from ..shapes.shape import Field
 from .colours import Colours
 from .depths import DepthMaps
-from .kind import Estimate, FitStage, Goal, Observation
 from .normals import NormalMaps
+from .observation import Estimate, FitStage, Goal, Observation
 from .outlines import Outlines
 from .points import SurfacePoints
 from .rows import Rows

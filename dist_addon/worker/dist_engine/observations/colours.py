@@ -17,7 +17,7 @@ from ..shapes.shape import Field
 from ..state import UNIT, rigid_columns
 from ..tracing.march import march
 from .depths import SurfaceHits
-from .kind import INDEPENDENT, Estimate, FitStage, Goal, Observation, at_most, block_means, weight_of
+from .observation import INDEPENDENT, Estimate, FitStage, Goal, Observation, at_most, block_means, weight_of
 from .outlines import Silhouette
 from .pictures import LEVELS, PicturePyramid, neighbours, pixels_on_object
 from .rows import Rows

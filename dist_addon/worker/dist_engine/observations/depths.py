@@ -14,7 +14,7 @@ from ..cameras import Cameras, Similarity
 from ..meshing import Mesh
 from ..protocol import Request
 from ..rays import Rays
-from .kind import Estimate, Goal, Observation, Pixels, at_most, distance_from, nearest_known, weight_of
+from .observation import Estimate, Goal, Observation, Pixels, at_most, distance_from, nearest_known, weight_of
 from .rows import Rows
 from .surface import at_fixed, deepest, traced
 

@@ -16,7 +16,7 @@ from ..meshing import Mesh
 from ..protocol import Request
 from ..rays import Rays
 from ..shapes.shape import Derivative
-from .kind import INDEPENDENT, Estimate, Goal, Observation, Pixels, at_most, nearest_known, weight_of
+from .observation import INDEPENDENT, Estimate, Goal, Observation, Pixels, at_most, nearest_known, weight_of
 from .rows import Rows
 from .surface import GRAZING, at_points, normals, traced
 

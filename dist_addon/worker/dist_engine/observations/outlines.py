@@ -17,7 +17,7 @@ from ..rays import Rays
 from ..shapes.shape import Field
 from ..tracing.march import march
 from .agreement import disagreeing
-from .kind import INDEPENDENT, Estimate, Goal, Observation, Pixels, block_means, some
+from .observation import INDEPENDENT, Estimate, Goal, Observation, Pixels, block_means, some
 from .rows import Rows
 from .surface import deepest
 from .warm import Warm

@@ -13,7 +13,7 @@ from ..cameras import Cameras, Similarity
 from ..meshing import Mesh
 from ..protocol import Request
 from .depths import SurfaceHits
-from .kind import INDEPENDENT, Estimate, Goal, Observation, at_most, distance_from, weight_of
+from .observation import INDEPENDENT, Estimate, Goal, Observation, at_most, distance_from, weight_of
 from .rows import Rows
 from .surface import at_points
 

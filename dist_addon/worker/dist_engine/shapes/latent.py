@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -136,10 +136,32 @@ class LatentKind:
         """As `ShapeKind.axes`."""
         return self.prior.axes()
 
-    def candidates(self) -> Sequence[LatentShape]:
+    def candidates(self) -> Members:
         """The mean and the training codes."""
-        return [self.of(code) for code in (self.prior.mean, *self.prior.codes)]
+        return Members(self)
 
     def restore(self, tensors: Mapping[str, Tensor]) -> LatentShape:
         """As `ShapeKind.restore`."""
         return LatentShape(self, tensors["whitened"].reshape(self.prior.mean.shape))
+
+
+class Members(Sequence[LatentShape]):
+    """The mean of a prior's codes, then its training codes, each made a shape when it is asked for."""
+
+    def __init__(self, kind: LatentKind) -> None:
+        self._kind = kind
+
+    def __len__(self) -> int:
+        return 1 + len(self._kind.prior.codes)
+
+    @overload
+    def __getitem__(self, index: int) -> LatentShape: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[LatentShape]: ...
+
+    def __getitem__(self, index: int | slice) -> LatentShape | list[LatentShape]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        prior, number = self._kind.prior, range(len(self))[index]
+        return self._kind.of(prior.codes[number - 1] if number else prior.mean)
