@@ -143,7 +143,9 @@ class Input:
         Takes the fields' values and returns the argument.
     doors : set of str
     option : InputField or None
-        What a command shows instead of the fields, where one option stands for them all.
+        What a command shows instead of the fields, where one option stands for them all,
+    beside : tuple of str
+        but for those of these names, which it shows, too.
     of_views : bool
         Whether the scene remembers it with its views.
     when : str
@@ -160,6 +162,7 @@ class Input:
     make: Callable[..., Any] = alone
     doors: frozenset[str] = EVERYWHERE
     option: InputField | None = None
+    beside: tuple[str, ...] = ()
     of_views: bool = False
     when: str = ""
     without: Any = None
@@ -170,7 +173,9 @@ class Input:
         """What commands show of it."""
         if COMMAND not in self.doors:
             return ()
-        return (self.option,) if self.option else self.fields
+        if self.option is None:
+            return self.fields
+        return (self.option, *(field for field in self.fields if field.name in self.beside))
 
     @property
     def default(self) -> Any:
@@ -301,6 +306,7 @@ INPUTS = (
             "What tells the thing from its surroundings: the pictures' alpha, a background of one colour, a folder of "
             "masks, or a mask of the file's",
         ),
+        beside=("mask_tolerance",),
         of_views=True,
         each_view=True,
     ),

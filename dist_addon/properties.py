@@ -253,8 +253,8 @@ def inputs(scene: bpy.types.Scene, given: Mapping[str, Any] | None = None) -> di
         for each in shown
         for field in each.fields
     }
-    conditions = values | {"animated": shots.is_animated(given.get("cameras", chosen.cameras), chosen.views.pictures)}
     values |= given
+    conditions = values | {"animated": shots.is_animated(values["cameras"], values["pictures"])}
     made = {"scene": scene}
     for each in shown:
         # What the sidebar does not show does not count.

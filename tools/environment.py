@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".env"
 
 REQUIREMENTS = ROOT / "tools" / "requirements"
+WORKER = ROOT / "dist_addon" / "worker" / "requirements.txt"
 # The Pythons that each environment may have; the first that the machine has is taken. The small ones are for the
 # add-on's tests under another Blender: its worker still runs in "main".
 PYTHONS = {
@@ -204,8 +205,10 @@ def _packages(name: str) -> list[str]:
 
 
 def _hash(name: str) -> str:
-    lock = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
-    return hashlib.sha256(f"{name}\n{lock}".encode()).hexdigest()
+    """What an environment is made of: what is asked for, and the versions that it gets."""
+    files = (REQUIREMENTS / f"{name}.txt", *sorted(REQUIREMENTS.glob("*.in")), WORKER)
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    return hashlib.sha256("\n".join([name, *texts]).encode()).hexdigest()
 
 
 def _clean_variables() -> dict[str, str]:

@@ -313,3 +313,16 @@ def test_two_machines_at_the_same_lines_leave_whole_results(scenes, started, wor
     assert all("DIST Shape" in objects(scenes / "out" / f"{name}.blend") for name in "abc")
     assert cli.main(["batch", str(file)]) == 0
     assert not started
+
+
+def test_no_result_overwrites_a_scene_the_batch_or_another_result(scenes, started, capfd):
+    before = {path: path.read_bytes() for path in scenes.rglob("*.blend")}
+    file = write_lines(scenes, {"scene": "a.blend", "out": "b.blend"}, {"scene": "b.blend", "out": "c2.blend"})
+    assert cli.main(["batch", str(file)]) == 2
+    assert "lines.jsonl:1: The result would overwrite" in capfd.readouterr().err
+    file = three_lines(scenes)
+    for report in (file, scenes / "a.blend", scenes / "out" / "b.blend"):
+        lines = file.read_text()
+        assert cli.main(["batch", str(file), "--dry-run", "--json", str(report)]) == 2
+        assert "name another file" in capfd.readouterr().err and file.read_text() == lines
+    assert started == [] and before == {path: path.read_bytes() for path in scenes.rglob("*.blend")}

@@ -16,7 +16,7 @@ from blender_tests.support.stage import make_picture, some_shape
 from dist_addon import api, properties
 from dist_addon.api.reconstruction import Inputs
 from dist_addon.cli import batch, reconstruct
-from dist_addon.inputs import API, COMMAND, INPUTS, PANEL, InputField
+from dist_addon.inputs import API, COMMAND, INPUTS, PANEL, Background, InputField
 from dist_addon.worker.dist_engine.protocol import Request, RequestError, Settings
 
 # What is no input of a reconstruction: of a scene, of the command.
@@ -263,3 +263,32 @@ def test_a_pair_brings_the_result_in(scene, rig, stand_in):
     assert "fit" in told and made.folder == stand_in
     again = api.reconstruct(None, None, points=np.eye(3), prior="cone", scene=other)
     assert again.object.name in other.objects
+
+
+def test_pictures_are_the_same_by_the_sidebar_and_by_the_command(scene, rig, tmp_path):
+    """One camera before a folder of numbered pictures is an animated one, whoever says where they are."""
+    collection = bpy.data.collections.new("One")
+    scene.collection.children.link(collection)
+    collection.objects.link(rig.objects[0])
+    scene.dist.cameras = collection
+    for number in (1, 2):
+        (tmp_path / f"shot_{number}.png").write_bytes(b"")
+    by_command = asked("--pictures", str(tmp_path))
+    scene.dist.views.pictures = str(tmp_path)
+    by_sidebar = asked()
+    assert by_sidebar["frames"] is not None
+    assert by_command == by_sidebar
+
+
+def test_every_choice_of_the_sidebar_is_an_option_too(scene, rig):
+    reached = {field.name for each in INPUTS for field in each.options}
+    left = {field.name for each in INPUTS if PANEL in each.doors for field in each.fields} - reached
+    # One option stands for these.
+    assert left == {"frame_start", "frame_end", "frame_step", "mask_source", "mask_folder", "mask"}
+    assert asked("--masks", "background", "--mask-tolerance", "0.3")["masks"] == Background(0.3)
+
+
+@pytest.mark.parametrize("option", [("--depth-kind", "z"), ("--depth-scale", "2"), ("--mask-tolerance", "0.3")])
+def test_what_says_more_of_nothing_is_refused(scene, rig, option):
+    with pytest.raises(RequestError, match=f"{option[0]} says nothing without"):
+        asked(*option)

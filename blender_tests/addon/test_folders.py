@@ -12,8 +12,10 @@ import bpy
 import numpy as np
 import pytest
 
-from dist_addon import api, cli, prior_files
+from dist_addon import api, cli, formats, prior_files
 from dist_addon.api import common
+from dist_addon.formats.files import picture_size
+from dist_addon.scene.folders import Folder
 from dist_addon.worker.dist_engine.protocol import RequestError, ShapeRequest
 
 # What a job would overwrite or delete, a job's own among them.
@@ -178,3 +180,55 @@ def test_a_request_that_fails_leaves_no_half_job(tmp_path, python, monkeypatch):
     with pytest.raises(RequestError, match="finite"):
         common.start(request, tmp_path / "job", Path("unused"))
     assert (tmp_path / "job" / "request.json").exists()
+
+
+@pytest.mark.parametrize("place", ["empty", "with a system's own file", "a link to an empty one"])
+def test_a_start_that_fails_leaves_a_folder_of_the_users_as_it_was(tmp_path, python, place):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    if place == "with a system's own file":
+        (folder / ".DS_Store").write_text("")
+    before = sorted(folder.iterdir())
+    asked = folder
+    if place == "a link to an empty one":
+        asked = tmp_path / "link"
+        asked.symlink_to(folder)
+    with pytest.raises(RequestError, match="finite"):
+        common.start(ShapeRequest(np.full((1, 2), np.nan), []), asked, Path("unused"))
+    assert folder.is_dir() and sorted(folder.iterdir()) == before and asked.is_dir()
+
+
+def test_a_start_that_fails_loses_no_earlier_result(tmp_path, python):
+    folder = tmp_path / "job"
+    folder.mkdir()
+    (folder / "request.json").write_text(json.dumps({"version": 1, "task": "shape"}))
+    for name in ("result.json", "checkpoint.safetensors", "log.txt"):
+        (folder / name).write_text(name)
+    with pytest.raises(RequestError, match="finite"):
+        common.start(ShapeRequest(np.full((1, 2), np.nan), []), folder, Path("unused"))
+    for name in ("result.json", "checkpoint.safetensors", "log.txt"):
+        assert (folder / name).read_text() == name
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "folder"])
+def test_what_is_called_as_a_picture_and_is_no_file_is_passed_over(tmp_path, make):
+    (tmp_path / "Cam0.png").write_bytes(b"")
+    make(tmp_path / "Cam1.png")
+    found = Folder(tmp_path, "picture")
+    assert [file.name for file in found.files] == ["Cam0.png"] and found.find(["Cam1"]) is None
+
+
+def test_a_pipe_is_no_file_of_cameras(tmp_path):
+    os.mkfifo(tmp_path / "thing_par.txt")
+    with pytest.raises(RequestError, match=r"thing_par.txt is no file"):
+        formats.read(tmp_path)
+    assert picture_size(tmp_path / "thing_par.txt") is None
+
+
+def test_a_prior_that_is_kept_elsewhere_overwrites_no_picture(tmp_path, prior):
+    (tmp_path / "holiday.png").write_text("mine")
+    prior.with_suffix(".png").write_text("the prior's")
+    api.keep_prior(prior, "other", file=tmp_path / "holiday.safetensors")
+    assert (tmp_path / "holiday.safetensors").exists() and (tmp_path / "holiday.png").read_text() == "mine"
+    api.keep_prior(prior, "another", file=tmp_path / "new.safetensors")
+    assert (tmp_path / "new.png").read_text() == "the prior's"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import bpy
 
 from .. import preferences, storage, worker_python
-from ..jobs import Job, JobError, Program, Progress, WorkerPython, check_usable, lock, new_folder, spare
+from ..jobs import Job, JobError, Program, Progress, WorkerPython, check_usable, new_folder, spare
 from ..jobs.environment import clean_environment
 from ..jobs.program import WORKER_FOLDER
 from ..prior_files import PriorFile
@@ -72,26 +72,38 @@ def launch(
     program = _program(worker_python.setup.find(preferences.python()), worker_folder)
     target = new_job_folder() if folder is None else Path(folder)
     try:
+        new = not target.exists()
         target.mkdir(parents=True, exist_ok=True)
         check_usable(target)
+        before = {path.name for path in target.iterdir()}
         job = Job(target, program)
-        fresh = [path.name for path in target.iterdir()] == [lock.NAME]
         try:
-            # A folder that is used again must not show the last run's result.
-            for name in ("result.json", "events.jsonl", "log.txt", *(() if resumes else (CHECKPOINT_FILE,))):
-                (target / name).unlink(missing_ok=True)
             write(target)
         except BaseException:
             job.cancel()
-            if fresh:
-                # Half a request is no job: the next try could not be made in this folder.
-                shutil.rmtree(target, ignore_errors=True)
+            # Half a request is no job: the next try could not be made in this folder. What was there stays.
+            _clear(target, before)
+            if new:
+                target.rmdir()
             raise
+        # A folder that is used again must not show the last run's result; nor lose it before the next can begin.
+        for name in ("result.json", "events.jsonl", "log.txt", *(() if resumes else (CHECKPOINT_FILE,))):
+            (target / name).unlink(missing_ok=True)
     except OSError as error:
         raise RequestError(f"The job's folder {target} cannot be written: {error}. Choose another folder.") from error
     if not _waits.get():
         job.start()
     return job
+
+
+def _clear(folder: Path, keep: set[str]) -> None:
+    """Delete what a job has put into a folder, but for what has these names."""
+    for path in folder.iterdir():
+        if path.name not in keep:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 def prepare() -> None:

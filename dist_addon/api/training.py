@@ -213,7 +213,8 @@ def keep_prior(
     kept = prior_files.keep_prior(path, name, None if file is None else Path(file))
     # It can do without.
     with contextlib.suppress(OSError):
-        copy_file(found.picture, kept.picture)
+        if not kept.picture.exists():
+            copy_file(found.picture, kept.picture)
     return next((listed for listed in prior_files.priors() if listed.path == kept.path), kept)
 
 
@@ -235,7 +236,9 @@ def add_prior(folder: str | os.PathLike[str], file: str | os.PathLike[str] | Non
     prior = prior_files.keep_prior(folder / PRIOR_FILE, str(report["name"]), None if file is None else Path(file))
     image = None
     if task == TRAIN:
-        scene_training.keep_picture(folder, prior.picture)
+        # One of that name beside a file of the user's is the user's.
+        if not prior.picture.exists():
+            scene_training.keep_picture(folder, prior.picture)
         image = scene_training.show(folder)
     return Training(prior, report, folder, image)
 

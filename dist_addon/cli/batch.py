@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     """Do the lines one after the other; one that fails does not keep the others from being done."""
     try:
         lines = read_lines(options.file)
+        _check_report(options.json, options.file, lines)
     except (RequestError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return MISUSED
@@ -123,7 +124,7 @@ def read_lines(file: Path) -> list[Line]:
         try:
             line = _read_line(file.absolute(), number, text)
             for path in (each.resolve() for each in line.outputs):
-                if path in (line.scene.resolve(), file.resolve()):
+                if path == file.resolve():
                     raise RequestError(f"The result would overwrite {path}: name another file.")
                 if path in written:
                     raise RequestError(f"{path} is what line {written[path]} writes, too: name another file.")
@@ -131,7 +132,20 @@ def read_lines(file: Path) -> list[Line]:
         except (RequestError, ValueError, RecursionError) as error:
             raise RequestError(f"{file.name}:{number}: {error}") from error
         lines.append(line)
+    for line in lines:
+        if line.scene.resolve() in written:
+            raise RequestError(
+                f"{file.name}:{written[line.scene.resolve()]}: The result would overwrite {line.scene}: name another "
+                f"file. It is the scene of line {line.number}."
+            )
     return lines
+
+
+def _check_report(report: Path | None, file: Path, lines: list[Line]) -> None:
+    """Raise `RequestError` where the batch's own report would overwrite what it works with, or makes."""
+    taken = {file, *(line.scene for line in lines), *(path for line in lines for path in line.outputs)}
+    if report and report.resolve() in {path.resolve() for path in taken}:
+        raise RequestError(f"The report would overwrite {report}, or be overwritten: name another file.")
 
 
 class _Parser(argparse.ArgumentParser):

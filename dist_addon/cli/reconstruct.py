@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 
 from .. import api, properties
-from ..inputs import OPTIONS, THINGS, InputField
+from ..inputs import INPUTS, OPTIONS, THINGS, InputField
 from ..scene.result import how_well
 from ..worker.dist_engine.protocol import RequestError
 from .common import DONE, named, save_scene, show, write_report
@@ -69,6 +69,14 @@ def gather_inputs(options: argparse.Namespace) -> dict[str, Any]:
         if value is not None:
             given |= _fields(option, value)
     inputs = properties.inputs(bpy.context.scene, given)
+    for each in INPUTS:
+        # What says more of an input that there is none of would be lost without a word.
+        more = [field.key for field in each.options[1:] if getattr(options, field.key) is not None]
+        if more and inputs[each.name] is None:
+            first, last = (name.replace("_", "-") for name in (each.options[0].key, more[0]))
+            raise RequestError(
+                f"--{last} says nothing without --{first}: give both, or choose {each.name} in the scene."
+            )
     if inputs["cameras"] is None and inputs["points"] is None:
         raise RequestError(
             "The scene has no cameras chosen: give their collection's name with --cameras, or points with --points. "

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = properties.of(scene)
     camera = named("object", options.camera)
     code, placement, prior = options.code, chosen.bounds, options.prior
-    if code.isdigit():
+    if code.isdecimal():
         code = int(code)
     elif code != "mean":
         code, placement = bpy.data.objects.get(code), None

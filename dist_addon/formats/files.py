@@ -26,7 +26,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def check_size(path: Path) -> None:
-    """Raise `RequestError` where a text file is larger than any of cameras."""
+    """Raise `RequestError` where a path is no file, or a text file is larger than any of cameras."""
+    # To open a pipe would wait for its other end.
+    if path.exists() and not path.is_file():
+        raise RequestError(f"{path} is no file: choose a file of cameras.")
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -56,6 +59,8 @@ def exists(path: Path) -> bool:
 
 def picture_size(path: Path) -> tuple[int, int] | None:
     """Return a PNG's or JPEG's width and height in pixels, from its head alone; None for any other file, or none."""
+    if not exists(path):
+        return None
     try:
         with path.open("rb") as stream:
             head = stream.read(24)

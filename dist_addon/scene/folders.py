@@ -44,7 +44,8 @@ class Folder:
                     raise RequestError(
                         f"The {what} folder {self.path} holds over {MOST_FILES:,} files: choose another."
                     )
-                if entry.suffix.lower() in PICTURES and not entry.name.startswith("."):
+                # To open a pipe would wait for its other end.
+                if entry.suffix.lower() in PICTURES and not entry.name.startswith(".") and entry.is_file():
                     self.files.append(entry)
         except OSError as error:
             raise RequestError(f"The {what} folder {self.path} cannot be read: {error}. Choose another.") from error
