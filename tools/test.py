@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -48,21 +50,33 @@ def main() -> int:
         return 1
 
     os.chdir(environment.ROOT)
-    failed = []
+    failed: list[str] = []
+    checks: dict[str, list[str]] = {}
     if options.blender or options.desktop:
         folder = "blender_tests/desktop" if options.desktop else "blender_tests/addon"
         pytest = pytest if any(Path(a.split("::")[0]).exists() for a in pytest) else [folder, *pytest]
     else:
-        for check, arguments in CHECKS.items():
-            print("$", check, flush=True)
-            if environment.run(main_python, ["-I", *arguments]):
-                failed.append(check)
+        checks = CHECKS
     if options.fast:
         pytest = [*FAST, *pytest]
-    code = environment.run(python, ["-I", "-m", "pytest", *pytest], DIST_PYTHON=str(main_python))
+    # The checks take one core, and the tests mostly the other.
+    with ThreadPoolExecutor(1) as beside:
+        done = [(name, beside.submit(check, main_python, arguments)) for name, arguments in checks.items()]
+        code = environment.run(python, ["-I", "-m", "pytest", *pytest], DIST_PYTHON=str(main_python))
+        for name, told in done:
+            passed, words = told.result()
+            print(f"$ {name}\n{words}", end="", flush=True)
+            failed += [] if passed else [name]
     if failed:
-        print("Failed before the tests:", ", ".join(failed), file=sys.stderr)
+        print("Failed beside the tests:", ", ".join(failed), file=sys.stderr)
     return code or int(bool(failed))
+
+
+def check(python: Path, arguments: list[str]) -> tuple[bool, str]:
+    """Run a check to its end; whether it passed, and what it said."""
+    command = [str(python), "-I", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    return done.returncode == 0, done.stdout
 
 
 if __name__ == "__main__":

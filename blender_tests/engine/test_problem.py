@@ -220,15 +220,15 @@ def test_all_kinds_of_observations_count_together() -> None:
     job = replace(job, points=points, visibility=seen)
     state = State.start(LatentKind(prior).of(prior.codes[9]), IDENTITY, cameras)
     observations = Observations(job, torch.device("cpu"), torch.Generator().manual_seed(0))
-    assert [kind.name for kind in observations.observations] == ["outlines", "depths", "normals", "points"]
+    assert [kind.name for kind in observations.kinds] == ["outlines", "depths", "normals", "points"]
     problem, drawn = Problem(observations, Unknowns(cameras=True, focal=True), Counter()), observations.draw(300)
-    together, every = problem.on(drawn)(state), list(observations.observations)
+    together, every = problem.on(drawn)(state), list(observations.kinds)
     parts = []
     for kind, own in zip(every, drawn.of_kinds, strict=True):
-        observations.observations = [kind]
+        observations.kinds = [kind]
         parts.append(problem.on(Drawn((own,)))(state))
         assert parts[-1].rows
-    observations.observations = []
+    observations.kinds = []
     held = problem.on(Drawn(()))(state)
     assert sum(part.cost - held.cost for part in parts) == pytest.approx(together.cost - held.cost, rel=1e-4)
     total = sum(part.gradient - held.gradient for part in parts) + held.gradient
