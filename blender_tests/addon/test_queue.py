@@ -237,6 +237,8 @@ def test_a_flaw_of_ours_keeps_none_in_line(scene, rig, window, monkeypatch, capf
     monkeypatch.setattr(running.jobs, "_finish", finish)
     wait_until(lambda: running.jobs.tick() and calls, 30)
     assert running.jobs.outcome.failed and "the flaw" in running.jobs.outcome.text
+    # So that a panel shows it.
+    assert running.jobs.outcome.task == "reconstruct"
     run_all()
     assert len(calls) == 2 and "DIST Shape" in scene.objects and "KeyError: 'the flaw'" in capfd.readouterr().err
 

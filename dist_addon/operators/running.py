@@ -181,7 +181,8 @@ class RunningJobs:
         except Exception as error:
             # One job that shows a flaw of ours must not keep those in line from their turn.
             traceback.print_exc()
-            self.say(f"{type(error).__name__}: {error}", failure=True)
+            run = self.queue.current
+            self.say(f"{type(error).__name__}: {error}", run.task if run else RECONSTRUCT, failure=True)
             again = INTERVAL
         self.due = time.monotonic() + INTERVAL
         return again
