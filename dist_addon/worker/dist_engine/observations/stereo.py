@@ -63,22 +63,10 @@ def match(
     near: Tensor,
 ) -> Matches:
     """Match pixels (N, 2) of the views (N,) with their neighbours (N, K); without bounds, the unit sphere counts."""
-    parts = [
-        _match(pictures, cameras, place, bounds, *(part[start : start + PIECE] for part in (views, pixels, near)))
-        for start in range(0, len(views), PIECE)
-    ]
-    return Matches(*(torch.cat([getattr(part, name) for part in parts]) for name in Matches.__dataclass_fields__))
-
-
-def _match(
-    pictures: PicturePyramid,
-    cameras: Cameras,
-    place: Similarity,
-    bounds: Bounds | None,
-    views: Tensor,
-    pixels: Tensor,
-    near: Tensor,
-) -> Matches:
+    if len(views) > PIECE:
+        pieces = [slice(start, start + PIECE) for start in range(0, len(views), PIECE)]
+        parts = [match(pictures, cameras, place, bounds, views[piece], pixels[piece], near[piece]) for piece in pieces]
+        return Matches(*(torch.cat([getattr(part, name) for part in parts]) for name in Matches.__dataclass_fields__))
     side = (torch.arange(PATCH, device=pixels.device) - PATCH // 2) * (pictures.stride * 2.0**LEVEL)
     # (N, patch, 2): rays of the whole patch, and of its middle.
     patch = pixels[:, None] + torch.cartesian_prod(side, side)
