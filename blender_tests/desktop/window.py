@@ -104,7 +104,9 @@ class Window:
 
     def key(self, name: str, x: float = 450, y: float = 400) -> None:
         """Press a key over a place; by default the viewport."""
-        self.x("mousemove", int(x), int(y), "sleep", 0.2, "key", name)
+        # On a busy machine Blender may open its window anew after the first focus, and keys would go nowhere.
+        window = ("search", "--onlyvisible", "--class", "blender", "windowfocus")
+        self.x(*window, "mousemove", int(x), int(y), "sleep", 0.2, "key", name)
 
     def rest(self) -> None:
         """Move the mouse where it marks nothing, and wait until what the window shows stays as it is."""

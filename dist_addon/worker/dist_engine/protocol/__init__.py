@@ -70,7 +70,7 @@ from .priors import (
     TrainRequest,
     check_name,
 )
-from .reconstruction import RECONSTRUCT, Request, Result, Settings, covered
+from .reconstruction import FREEDOMS, RECONSTRUCT, Request, Result, Settings, covered
 from .rendering import RENDER, RenderRequest, RenderResult
 from .shapes import MOST_SHAPES, SHAPE, ShapeOrder, ShapeRequest, ShapesResult, check_resolution, shape_folder
 
@@ -79,6 +79,7 @@ __all__ = [
     "CHECKPOINT_FILE",
     "EVENTS",
     "FEWEST",
+    "FREEDOMS",
     "IMPORT",
     "LOSSES_FILE",
     "MAX_JSON",

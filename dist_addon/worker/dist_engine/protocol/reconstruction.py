@@ -13,6 +13,8 @@ from .places import Bounds, Placement, View
 
 RECONSTRUCT = "reconstruct"
 SOLVERS = ("lm", "adam")
+# How far a surface may leave what it started from: a prior's shape, or a mesh.
+FREEDOMS = ("none", "some", "full")
 # A request's arrays, each in a file of its own, and what they hold.
 ARRAYS = {
     "masks": np.uint8,
@@ -22,6 +24,9 @@ ARRAYS = {
     "normals": np.float32,
     "points": float,
     "visibility": bool,
+    "mask_known": bool,
+    "start_vertices": np.float32,
+    "start_faces": np.int32,
     "code": float,
 }
 # Masks hold coverage: from here on, more than half of a pixel, it is the thing's.
@@ -65,6 +70,9 @@ class Settings:
         Fit scale, rotation and translation (a Sim(3)).
     refine_cameras, refine_focal_length : bool
         Fit each camera's pose, and one factor for all focal lengths.
+    freedom : str
+        How far the surface may leave the prior's shape, or the mesh to start from: ``none``; ``some``: where the
+        pictures say so; ``full``: it is only where the fit begins. Without either, the shape is free in any case.
     seed : int
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -85,6 +93,7 @@ class Settings:
     refine_placement: bool = True
     refine_cameras: bool = False
     refine_focal_length: bool = False
+    freedom: str = "none"
     seed: int = 0
     device: str = "auto"
     threads: int = 0
@@ -93,6 +102,8 @@ class Settings:
         """Raise `RequestError` for a solver that is none, a deviation that is not above 0, or nothing to refine."""
         if self.solver not in SOLVERS:
             raise RequestError(f"There is no solver “{self.solver}”: choose one of {', '.join(SOLVERS)}.")
+        if self.freedom not in FREEDOMS:
+            raise RequestError(f"There is no freedom “{self.freedom}”: choose one of {', '.join(FREEDOMS)}.")
         if not (self.refine_shape or self.refine_placement or self.refine_cameras or self.refine_focal_length):
             raise RequestError("Nothing is to be refined: choose shape, placement, cameras or focal length.")
         for name in ("mask_noise", "depth_noise", "normal_noise", "picture_noise"):
@@ -127,8 +138,13 @@ class Request:
     bounds : Bounds or None
         Roughly where the thing stands; None: where the masks' middles meet, or among the points, with the world's up.
     settings : Settings
+    mask_known : (V, H, W) bool array or None
+        Where the masks know whether they show the thing; None: everywhere. Elsewhere a mask says nothing.
+    start_vertices, start_faces : (P, 3) and (Q, 3) arrays or None
+        A closed mesh in the world from which a shape of no class starts.
     prior : str
-        What the user calls the prior: for the report; the file beside the request is what counts.
+        What the user calls the prior: for the report; the file beside the request is what counts. Without a file the
+        thing is of no class.
     code : (latent,) array or None
         The shape to start from; where there is none, it is sought among the prior's.
     placement : Placement or None
@@ -145,6 +161,9 @@ class Request:
     normals: np.ndarray | None = None
     points: np.ndarray | None = None
     visibility: np.ndarray | None = None
+    mask_known: np.ndarray | None = None
+    start_vertices: np.ndarray | None = None
+    start_faces: np.ndarray | None = None
     prior: str = ""
     code: np.ndarray | None = None
     placement: Placement | None = None
@@ -162,8 +181,13 @@ class Request:
         self._check_pictures()
         if self.depths is not None and self.depths.shape != shape:
             raise RequestError(f"depths.npy is {self.depths.shape}; expected the masks' {shape}.")
+        if self.mask_known is not None and (self.mask_known.shape != shape or self.mask_known.dtype != bool):
+            raise RequestError(
+                f"mask_known.npy is {self.mask_known.dtype} {self.mask_known.shape}; expected bool {shape}."
+            )
         self._check_normals()
         self._check_points()
+        self._check_start()
         for index, view in enumerate(self.views):
             view.check()
             if self.mask_counts[index]:
@@ -198,6 +222,19 @@ class Request:
             raise RequestError("The code to start from must be a list of finite numbers.")
         if self.placement is not None:
             self.placement.check()
+
+    def _check_start(self) -> None:
+        if (self.start_vertices is None) != (self.start_faces is None):
+            raise RequestError("The mesh to start from lacks its vertices or its faces.")
+        if self.start_vertices is None or self.start_faces is None:
+            return
+        for name, array in (("start_vertices", self.start_vertices), ("start_faces", self.start_faces)):
+            if array.ndim != 2 or array.shape[1] != 3 or not len(array):
+                raise RequestError(f"{name}.npy is {array.shape}; expected (count, 3).")
+        if not np.isfinite(self.start_vertices).all():
+            raise RequestError("The mesh to start from has a vertex that is not finite.")
+        if self.start_faces.min() < 0 or self.start_faces.max() >= len(self.start_vertices):
+            raise RequestError("The mesh to start from has a face of vertices that it lacks.")
 
     def _check_normals(self) -> None:
         if self.normals is None:
@@ -305,7 +342,7 @@ class Request:
 
 # Arrays of a result, and those that it may lack. None is called as one of a request's: they are in one folder.
 MESH = ("vertices", "faces", "vertex_normals")
-MAY_LACK = ("uncertainty", "colours")
+MAY_LACK = ("uncertainty", "departure", "colours")
 
 
 @dataclass(frozen=True)
@@ -325,11 +362,17 @@ class Result:
     uncertainty : (N,) float32 array or None
         Standard deviation of the surface across itself at each vertex, in Blender units, as far as what holds the shape
         and the observations tell.
+    departure : (N,) float32 array or None
+        How far the surface has left what it started from, a prior's shape or a mesh, at each vertex, in Blender units:
+        positive outwards. None where it had no such start, or was not free to leave it.
     colours : (N, 3) uint8 array or None
         sRGB, from the pictures.
     report : dict
         ``shape``, its kind, and what that tells of itself: ``latent`` tells ``prior`` (what the user calls it),
-        ``code`` and, after a fit, ``whitened_rms`` (how far it is from the training codes' mean: 1 is as far as they).
+        ``code`` and, after a fit, ``whitened_rms`` (how far it is from the training codes' mean: 1 is as far as they);
+        ``free`` tells ``cells`` (of the grid, along the unit cube's side) and, where it was freed from a prior's shape,
+        the same of that. ``freedom`` and ``departure`` (the root mean square over the surface and the ``largest``, in
+        Blender units, as ``{"rms": , "largest": }``) where there is that array.
         ``scale`` (Blender units that the object frame's unit is long), ``resolution`` (of the mesh), ``iou`` (a number
         a view with a mask), ``disagree`` (names of the views whose outline fits far worse than the others').
         ``residuals`` (of the other kinds of observations, the median of a view's errors, by kind and view): ``depths``
@@ -347,6 +390,7 @@ class Result:
     translation: np.ndarray
     report: dict[str, Any]
     uncertainty: np.ndarray | None = None
+    departure: np.ndarray | None = None
     colours: np.ndarray | None = None
 
     def save(self, folder: Path) -> None:
