@@ -107,8 +107,9 @@ class Settings:
         if not (self.refine_shape or self.refine_placement or self.refine_cameras or self.refine_focal_length):
             raise RequestError("Nothing is to be refined: choose shape, placement, cameras or focal length.")
         for name in ("mask_noise", "depth_noise", "normal_noise", "picture_noise"):
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise RequestError(f"{name} is {getattr(self, name)}: it is a standard deviation, a number above 0.")
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and np.isfinite(value) and value > 0):
+                raise RequestError(f"{name} is {value}: it is a standard deviation, a number above 0.")
 
 
 @dataclass(frozen=True)
