@@ -10,11 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from dist_addon.worker.dist_engine.reference import evaluation
-from dist_addon.worker.dist_engine.training.sampling import normalisation
 from tools import demo_scene
 
 SAMPLES = 8  # of Cycles, a pixel
-POINTS = 30_000  # of each surface, for the Chamfer distance
 
 SHOWN, SHOWN_HELD_BACK = 3, 2  # pictures in the comparison
 TILE = demo_scene.SIZE
@@ -63,7 +61,7 @@ def evaluate(scene: demo_scene.DemoScene, result: bpy.types.Object, folder: Path
     views : list of EvaluatedView
         Those fitted to, then those held back.
     chamfer_x1000 : float
-        Between points spread over both surfaces, both carried by the truth's normalisation.
+        Between the surfaces, where the truth's farthest vertex is at 1.
     """
     result.data.materials.clear()
     result.data.materials.append(demo_scene.clay())
@@ -77,12 +75,8 @@ def evaluate(scene: demo_scene.DemoScene, result: bpy.types.Object, folder: Path
             iou = evaluation.silhouette_iou(picture[..., 3] > 127, render[..., 3] > 127)
             views.append(EvaluatedView(camera.name, collection is scene.held_back, picture, render, iou))
 
-    normalise = normalisation(scene.vertices)
-    made, true = (
-        evaluation.sample_surface(normalise(vertices), faces, POINTS, seed)
-        for seed, (vertices, faces) in enumerate([demo_scene.world_mesh(result), (scene.vertices, scene.faces)])
-    )
-    return views, evaluation.chamfer_x1000(made, true)
+    errors = evaluation.compare(*demo_scene.world_mesh(result), scene.vertices, scene.faces)
+    return views, errors.chamfer_x1000
 
 
 def export(result: bpy.types.Object, path: Path) -> None:

@@ -30,7 +30,7 @@ from dist_engine.reference import evaluation
 from dist_engine.shapes.latent import LatentKind
 from dist_engine.shapes.shape import Shape
 from dist_engine.tracing.raster import Raster
-from dist_engine.training.sampling import normalisation, sample_surface
+from dist_engine.training.sampling import normalisation
 from generators import GENERATORS
 
 from .feedforward import CACHE
@@ -46,7 +46,7 @@ CORES = os.cpu_count() or 1
 TUNING = 30_000
 # Pixels along a picture's side, and the object's distance: the unit sphere fills most of it.
 SIZE, DISTANCE, FOCAL = 128, 3.0, 1.4
-SURFACE_POINTS, RESOLUTION = 30_000, 128
+RESOLUTION = 128
 
 
 @dataclass(frozen=True)
@@ -199,17 +199,26 @@ def look(prior: Prior, name: str, azimuth: float, elevation: float, size: int, f
     return View(name, K, np.column_stack([rotation, [0, 0, distance]]))
 
 
-def cast(vertices: np.ndarray, faces: np.ndarray, view: View, size: int) -> np.ndarray:
-    """Depth (size, size) of a mesh along a camera's z; NaN where nothing is."""
+def cast(vertices: np.ndarray, faces: np.ndarray, view: View, size: int | tuple[int, int]) -> np.ndarray:
+    """Depth (height, width) of a mesh along a camera's z; NaN where nothing is. `size`: a side, or width and height."""
+    return first_hits(vertices, faces, view, size)[1]
+
+
+def first_hits(
+    vertices: np.ndarray, faces: np.ndarray, view: View, size: int | tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which triangle each pixel's middle shows, -1 where none, and its depth as `cast` tells: both (height, width)."""
     scene = igl.embree.EmbreeIntersector()
     scene.init(np.asfortranarray(vertices, np.float32), np.asfortranarray(faces, np.int32))
     rotation, translation = view.world_to_camera[:, :3], view.world_to_camera[:, 3]
-    y, x = np.mgrid[:size, :size] + 0.5
+    width, height = (size, size) if isinstance(size, int) else size
+    y, x = np.mgrid[:height, :width] + 0.5
     # Depth is then along z: the direction's own z is 1.
     in_camera = np.stack([x, y, np.ones_like(x)], -1).reshape(-1, 3) @ np.linalg.inv(view.K).T
     origin = (-rotation.T @ translation).astype(np.float32)
     hits = [scene.intersectRay_first(origin, ray) for ray in (in_camera @ rotation).astype(np.float32)]
-    return np.array([hit[1] if hit[0] >= 0 else np.nan for hit in hits], np.float32).reshape(size, size)
+    face, depth = (np.array([hit[part] for hit in hits]).reshape(height, width) for part in (0, 1))
+    return face, np.where(face >= 0, depth, np.nan).astype(np.float32)
 
 
 class Quiet:
@@ -256,6 +265,4 @@ def chamfer(scene: Scene, found: Mesh | None) -> float:
     """Chamfer distance x 1000 of a mesh to the scene's; infinite where there is none."""
     if found is None:
         return float("inf")
-    random = np.random.default_rng(0)
-    points = sample_surface(*found, SURFACE_POINTS, random)
-    return evaluation.chamfer_x1000(sample_surface(scene.vertices, scene.faces, SURFACE_POINTS, random), points)
+    return evaluation.compare(*found, scene.vertices, scene.faces).chamfer_x1000

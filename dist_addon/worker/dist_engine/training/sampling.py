@@ -67,13 +67,21 @@ def normalisation(vertices: np.ndarray, radius: float = 1 / 1.03) -> Normalisati
 
 def sample_surface(vertices: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Points (count, 3) spread evenly by area over a triangle mesh."""
+    return spread(vertices, faces, count, rng)[0]
+
+
+def spread(
+    vertices: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same points, and the triangle (count,) on which each lies."""
     corners = vertices[faces]
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    chosen = corners[rng.choice(len(faces), size=count, p=areas / areas.sum())]
+    face = rng.choice(len(faces), size=count, p=areas / areas.sum())
+    chosen = corners[face]
     u, v = rng.random((2, count, 1))
     flip = u + v > 1
     u, v = np.where(flip, 1 - u, u), np.where(flip, 1 - v, v)
-    return chosen[:, 0] + u * (chosen[:, 1] - chosen[:, 0]) + v * (chosen[:, 2] - chosen[:, 0])
+    return chosen[:, 0] + u * (chosen[:, 1] - chosen[:, 0]) + v * (chosen[:, 2] - chosen[:, 0]), face
 
 
 def training_points(
