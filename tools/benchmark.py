@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "dist_addon" / "worker"), str(ROOT)]
 
 from benchmarks import (  # noqa: E402
+    anything,
     camera,
     feedforward,
     focal,
@@ -29,6 +30,7 @@ from benchmarks import (  # noqa: E402
 )
 
 BENCHMARKS = {
+    "anything": anything,
     "camera": camera,
     "feedforward": feedforward,
     "focal": focal,

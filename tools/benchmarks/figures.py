@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from dist_engine.cameras import Similarity
+from dist_engine.protocol import View
+from dist_engine.reference import evaluation
 from dist_engine.shapes.shape import Shape
 from generators.sheet import render
 
 from . import scenes
-from .scenes import Row, Scene
+from .scenes import Mesh, Row, Scene, first_hits
 
 # Inches along a cell of a sheet; pixels an inch.
 CELL, DPI = 1.1, 150
+# Pixels along a picture of a mesh.
+RELIEF = 320
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +96,53 @@ def curves(options: argparse.Namespace, name: str, rows: list[Row], by: str, col
         ticks("{x:g}")
     axis.legend(fontsize=7)
     _save(figure, options, name)
+
+
+def beside(
+    options: argparse.Namespace, name: str, truth: Mesh, found: dict[tuple[str, int], Mesh], views: list[View]
+) -> None:
+    """Draw the truth and what methods found of it, a line each number of views, a column each method; see `relief`.
+
+    Parameters
+    ----------
+    options : Namespace
+    name : str
+        The figure's file becomes ``DIR/<name>.png``.
+    truth : Mesh
+    found : dict
+        Meshes by method and number of views.
+    views : list of View
+        From where to look; the pictures are side by side.
+    """
+    methods, counts = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
+    blank = np.full((RELIEF, RELIEF * len(views)), 255, np.uint8)
+    plot = _pyplot()
+    size = CELL * 1.6 * len(views) * (len(methods) + 1), CELL * 1.8 * len(counts)
+    figure, axes = plot.subplots(len(counts), len(methods) + 1, figsize=size, squeeze=False, layout="constrained")
+    true = np.concatenate([relief(*truth, view) for view in views], 1)
+    for line, count in zip(axes, counts, strict=True):
+        line[0].set_ylabel(f"{count} views", fontsize=7)
+        for axis, method in zip(line, [None, *methods], strict=True):
+            mesh = found.get((method, count)) if method else None
+            seen = blank if mesh is None else np.concatenate([relief(*mesh, view) for view in views], 1)
+            axis.imshow(true if method is None else seen, cmap="gray", vmin=0, vmax=255)
+            axis.set(xticks=[], yticks=[], frame_on=False)
+            axis.set_title(method or "truth", fontsize=8)
+    _save(figure, options, name)
+
+
+def relief(vertices: np.ndarray, faces: np.ndarray, view: View) -> np.ndarray:
+    """What a camera sees of a mesh under a raking light, (RELIEF, RELIEF) uint8, flat triangles on white.
+
+    The camera's picture is square.
+    """
+    pixels = 2 * view.K[0, 2]
+    seen = replace(view, K=np.diag([RELIEF / pixels, RELIEF / pixels, 1]) @ view.K)
+    face, _ = first_hits(vertices, faces, seen, RELIEF)
+    normals = evaluation.face_normals(vertices, faces)[face] @ view.world_to_camera[:, :3].T
+    # Most of it from the side: what is a little off casts a shade.
+    light = (normals @ [-0.85, -0.35, -0.4]).clip(0) * 190 + (normals @ [0.4, 0.2, -0.9]).clip(0) * 45 + 20
+    return np.where(face >= 0, light, 255).clip(0, 255).astype(np.uint8)
 
 
 def _pyplot() -> Any:
