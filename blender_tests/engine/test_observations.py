@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.start import start_places
+from dist_engine.observations.edges import distance_to_unknown, signed_distance
 from dist_engine.observations.observation import Pixels
 from dist_engine.observations.outlines import distance_to_masks
 from dist_engine.observations.pictures import PicturePyramid, neighbours
@@ -53,6 +55,78 @@ def test_a_disc_is_as_far_as_its_circle() -> None:
     assert (found[~outside] == 0).all()
     # A mask of whole pixels tells where its edge is to about half a pixel.
     assert np.abs(found - away)[outside].max() < 0.6
+
+
+def ramp(degrees: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The distance from a slanted edge."""
+    right, down = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return lambda x, y: (x - 40.3) * right + (y - 39.6) * down
+
+
+def disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The distance from a circle."""
+    return np.hypot(x - 40.2, y - 39.7) - 22.3
+
+
+def coverage_of(away: Callable[[np.ndarray, np.ndarray], np.ndarray], side: int = 80, finer: int = 16) -> np.ndarray:
+    """Coverage (side, side) by so many samples along each side of a pixel: with one, a mask of black and white."""
+    middles = (np.arange(side * finer) + 0.5) / finer
+    inside = away(*np.meshgrid(middles, middles)) < 0
+    return np.rint(255 * inside.reshape(side, finer, side, finer).mean((1, 3))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("away", [disc, *map(ramp, (0, 5, 20, 30, 45, 77, 200))])
+def test_distances_are_signed_and_true_to_a_fraction_of_a_pixel(
+    away: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> None:
+    y, x = np.mgrid[:80, :80] + 0.5
+    wanted = away(x, y)
+    # Edges that leave the picture end there.
+    near = (np.abs(wanted) < 8) & (np.abs(x - 40) < 28) & (np.abs(y - 40) < 28)
+    soft = signed_distance(coverage_of(away)[None])[0].numpy()
+    assert np.abs(soft - wanted)[near].max() < 0.1
+    # Whether the middle of a pixel is inside is all that black and white tell.
+    hard = signed_distance(coverage_of(away, finer=1)[None])[0].numpy()
+    assert np.abs(hard - wanted)[near].max() < 0.5
+    assert ((hard < 0) == (wanted < 0)).all()
+
+
+def test_black_and_white_are_off_to_neither_side() -> None:
+    y, x = np.mgrid[:80, :80] + 0.5
+    hard = signed_distance(coverage_of(disc, finer=1)[None])[0].numpy()
+    near = np.abs(disc(x, y)) < 4
+    assert abs((hard - disc(x, y))[near].mean()) < 0.05
+
+
+def test_there_is_no_outline_beside_what_is_unknown() -> None:
+    masks = np.zeros((3, 20, 30), np.uint8)
+    masks[:, :, 12:] = 255
+    known = np.ones(masks.shape, bool)
+    # Of the second view, the column beside the edge is unknown; of the third, all is.
+    known[1, :, 12], known[2] = False, False
+    found = signed_distance(masks, known)
+    across = torch.arange(30) + 0.5
+    torch.testing.assert_close(found[0], (12 - across).expand(20, 30))
+    torch.testing.assert_close(found[1, :, :12], torch.full((20, 12), float("inf")))
+    torch.testing.assert_close(found[1, :, 13:], torch.full((20, 17), float("-inf")))
+    assert found[1, :, 12].isnan().all() and found[2].isnan().all()
+    clear = distance_to_unknown(known)
+    # Beyond the picture, nothing is known.
+    torch.testing.assert_close(clear[0, 10], torch.minimum(across, 30 - across).clamp(max=9.5))
+    torch.testing.assert_close(clear[1, 10, 8:13], torch.tensor([3.5, 2.5, 1.5, 0.5, 0.0]))
+    assert (clear[2] == 0).all()
+
+
+def test_parts_as_thin_as_a_pixel_have_two_edges() -> None:
+    """Also where they touch at corners only."""
+    masks = np.zeros((1, 20, 20), np.uint8)
+    masks[0, 10, 2:18] = 255
+    found = signed_distance(masks)[0]
+    torch.testing.assert_close(found[5:16, 10], (torch.arange(5, 16) - 10.0).abs() - 0.5)
+    diagonal = 255 * np.eye(20, dtype=np.uint8)[None]
+    found = signed_distance(diagonal)[0]
+    for off in (0, 1, 2):
+        torch.testing.assert_close(found.diagonal(off)[5:15], torch.full((10,), 2**-0.5 * (off - 0.5)))
 
 
 @pytest.mark.parametrize(("longer", "level"), [(24, 0), (24, 1), (600, 0)])

@@ -17,6 +17,7 @@ from ..rays import Rays
 from ..shapes.shape import Field
 from ..tracing.march import march
 from .agreement import disagreeing
+from .edges import distance_to_unknown, signed_distance
 from .observation import INDEPENDENT, Estimate, Goal, Observation, Pixels, block_means, some
 from .rows import Rows
 from .surface import deepest
@@ -131,6 +132,13 @@ class Outlines(Observation[OutlineDraw]):
     masks : (V, H, W) bool tensor
     masked : (V,) bool tensor
         The views whose mask counts.
+    known : (V, H, W) bool tensor
+        Where masks that count know what they show.
+    signed : (V, H, W) tensor
+        Distance of each pixel from the outline, as `signed_distance` has it: NaN where not `known`.
+    clear : (V, H, W) tensor
+        Distance of each pixel from the nearest that is not known, in pixels: no outline that is not in `signed` is
+        nearer.
     noise : float
         Standard deviation of the masks' edges, in pixels.
     """
@@ -138,10 +146,12 @@ class Outlines(Observation[OutlineDraw]):
     name = "outlines"
 
     def __init__(
-        self, masks: np.ndarray, masked: np.ndarray, noise: float, device: torch.device, generator: torch.Generator
+        self, coverage: np.ndarray, known: np.ndarray, noise: float, device: torch.device, generator: torch.Generator
     ) -> None:
-        masks = masks & masked[:, None, None]
+        masks, masked = covered(coverage) & known, known.any((1, 2))
         self.masks, self.masked = torch.as_tensor(masks, device=device), torch.as_tensor(masked, device=device)
+        self.known = torch.as_tensor(known, device=device)
+        self.signed, self.clear = signed_distance(coverage, known).to(device), distance_to_unknown(known).to(device)
         self.noise, self._generator = noise, generator
         self.pixels = Pixels(*masks.shape[1:])
         outside_by = torch.zeros(masks.shape)
@@ -152,10 +162,9 @@ class Outlines(Observation[OutlineDraw]):
     @classmethod
     def of(cls, request: Request, device: torch.device, generator: torch.Generator) -> Outlines | None:
         """As `Observation.of`."""
-        masked = request.mask_counts
-        if not masked.any():
+        if not request.mask_counts.any():
             return None
-        return cls(covered(request.masks), masked, request.settings.mask_noise, device, generator)
+        return cls(request.masks, request.mask_tells, request.settings.mask_noise, device, generator)
 
     @classmethod
     def shrunk(cls, request: Request, factor: int) -> Mapping[str, np.ndarray | None]:

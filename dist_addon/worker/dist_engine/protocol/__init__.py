@@ -70,13 +70,14 @@ from .priors import (
     TrainRequest,
     check_name,
 )
-from .reconstruction import FREEDOMS, RECONSTRUCT, Request, Result, Settings, covered
+from .reconstruction import COVERED, FREEDOMS, RECONSTRUCT, Request, Result, Settings, covered
 from .rendering import RENDER, RenderRequest, RenderResult
 from .shapes import MOST_SHAPES, SHAPE, ShapeOrder, ShapeRequest, ShapesResult, check_resolution, shape_folder
 
 __all__ = [
     "AXES",
     "CHECKPOINT_FILE",
+    "COVERED",
     "EVENTS",
     "FEWEST",
     "FREEDOMS",
