@@ -29,7 +29,7 @@ class Rows:
         Their sum is the derivative to the shape's unknowns: each is df at a point of every row, times what it counts.
         Empty where the shape is known.
     sigma : (M,) tensor or float
-        The residuals' standard deviation: they count linearly from it on (Huber).
+        The residuals' standard deviation.
     weight : (M,) tensor or None
         How much each counts in `share`, where they differ.
     side : (M,) tensor or None
@@ -38,6 +38,8 @@ class Rows:
         Where a view may be wrong as a whole, the view of each,
     rays : (V,) int tensor or None
         and how many were asked in each, those without a residual, too.
+    bound : float
+        From so many deviations on, a residual counts linearly (Huber).
     """
 
     share: float
@@ -49,6 +51,7 @@ class Rows:
     side: Tensor | None = None
     views: Tensor | None = None
     rays: Tensor | None = None
+    bound: float = 1.0
 
     def in_sigmas(self) -> Tensor:
         """The residuals (M,) in their standard deviations."""
@@ -65,9 +68,10 @@ class Rows:
         The gradient is that of ``share * cost``: ``share * sum weight * residual * d residual``; a residual on the side
         that does not count is to be zero.
         """
-        # Huber: a weight that falls with the residual makes it count linearly beyond 1.
-        size = residual.abs()
-        costs, trust = torch.where(size < 1, 0.5 * size**2, size - 0.5), 1 / size.clamp(min=1)
+        # Huber: a weight that falls with the residual makes it count linearly beyond the bound.
+        size, bound = residual.abs(), self.bound
+        costs = torch.where(size < bound, 0.5 * size**2, bound * (size - 0.5 * bound))
+        trust = bound / size.clamp(min=bound)
         if self.weight is not None:
             costs, trust = self.weight * costs, self.weight * trust
         cost = costs.sum()
@@ -92,6 +96,12 @@ class Rows:
         weights = weights / self._sigmas()
         shape = [sum(each.backward(weights) for each in self.d_shape)] if self.d_shape else []
         return torch.cat([*shape, weights @ self.columns])  # type: ignore[list-item]
+
+    def diagonal(self, weights: Tensor) -> Tensor:
+        """The diagonal (n,) of the transposed product after weights (M,) after the product, but for what is shared."""
+        weights = weights / self._sigmas().square()
+        shape = [sum(each.squared(weights) for each in self.d_shape)] if self.d_shape else []
+        return torch.cat([*shape, weights @ self.columns.square()])  # type: ignore[list-item]
 
     def _sigmas(self) -> Tensor:
         return torch.as_tensor(self.sigma).to(self.residual).expand(len(self.residual))

@@ -28,6 +28,9 @@ class Derivative(Protocol):
     def matrix(self) -> Tensor:
         """The map as a matrix (N, n): only where the unknowns are few."""
 
+    def squared(self, weights: Tensor) -> Tensor:
+        """The diagonal (n,) of the transposed map after weights (N,) after the map."""
+
     def scaled(self, factors: Tensor) -> Derivative:
         """The same, each point's multiplied by a factor (N,)."""
 
@@ -85,6 +88,9 @@ class OwnTerm(Protocol):
 
     def product(self, vector: Tensor) -> Tensor:
         """Its curvature times a vector (n,)."""
+
+    def diagonal(self) -> Tensor:
+        """Its curvature's own (n,)."""
 
     def matrix(self) -> Tensor:
         """Its curvature (n, n): only where the unknowns are few."""
@@ -156,6 +162,10 @@ class Dense:
         """As `Derivative.matrix`."""
         return self.values
 
+    def squared(self, weights: Tensor) -> Tensor:
+        """As `Derivative.squared`."""
+        return weights @ self.values.square()
+
     def scaled(self, factors: Tensor) -> Dense:
         """As `Derivative.scaled`."""
         return Dense(factors[:, None] * self.values)
@@ -179,6 +189,10 @@ class Springs:
     def product(self, vector: Tensor) -> Tensor:
         """As `OwnTerm.product`."""
         return self.weight * vector
+
+    def diagonal(self) -> Tensor:
+        """As `OwnTerm.diagonal`."""
+        return self.weight
 
     def matrix(self) -> Tensor:
         """As `OwnTerm.matrix`."""

@@ -1,0 +1,168 @@
+"""What holds a free shape where nothing is observed: it bends little, is a distance, and stays by what it came from.
+
+In the band |phi| < `BAND` cells about the surface, with h the cell's width, half of
+
+    h^3 / (2 BAND h) [ stiffness sum w_k w_n |Hess phi|^2 + sum w_k (n . grad phi - 1)^2 + tie sum (phi - phi_tie)^2 ]
+
+so that each sum is an integral over the surface. Only linear functions are free of bending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .grid import AXES, Grid
+
+# Half the width of the band of nodes that are unknown, in cells.
+BAND = 3.0
+# Bending counts most beside the surface: by exp(-(phi / 2 h)^2), and by no less than this.
+LEAST_BENDING = 0.15
+# Where the slope falls from a distance's, in the middle of a thin part, phi has a kink, which is no bend of the surface.
+KINK, KINK_WIDTH, LEAST_KINK = 0.3, 0.6, 0.02
+
+PAIRS = ((0, 1), (0, 2), (1, 2))
+UNIT = torch.eye(3, dtype=torch.long)
+# Ahead and back along two axes at once.
+DIAGONALS = torch.stack([sign * (UNIT[a] + UNIT[b]) for a, b in PAIRS for sign in (1, -1)])
+
+
+@dataclass(frozen=True)
+class Band:
+    """The nodes of a grid that are unknown.
+
+    Attributes
+    ----------
+    grid : Grid
+    ids : (m,) int tensor
+        Which of the grid's values they are.
+    place : (len(grid.values) + 1,) int tensor
+        Which of the band each of the grid's values is, m where it is none of them; the last for no node.
+    """
+
+    grid: Grid
+    ids: Tensor
+    place: Tensor
+
+    @staticmethod
+    def about(grid: Grid) -> Band:
+        """The band of a grid's surface."""
+        ids = (grid.values.abs() < BAND * grid.width).nonzero()[:, 0]
+        place = ids.new_full((len(grid.values) + 1,), len(ids))
+        place[ids] = torch.arange(len(ids), device=ids.device)
+        return Band(grid, ids, place)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def beside(self, steps: Tensor) -> Tensor:
+        """Which of the band (m, K) is at steps (K, 3) from each; m for none."""
+        return self.place[self.grid.shifted(steps)[self.ids]]
+
+    def weights(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of the band (N, 8) are about points (N, 3), m for none, and their shares (N, 8)."""
+        index, share = self.grid.weights(points)
+        return self.place[index], share
+
+
+class Bending:
+    """The cost of a step of the band's values; an `OwnTerm`.
+
+    Parameters
+    ----------
+    band : Band
+    stiffness : float
+    tie : float
+        How much the values are held to `tied`.
+    tied : (m,) tensor or None
+    """
+
+    def __init__(self, band: Band, stiffness: float, tie: float = 0.0, tied: Tensor | None = None) -> None:
+        grid, h = band.grid, band.grid.width
+        self._now = grid.values[band.ids]
+        self._size = len(band)
+        around, corners = band.beside(AXES), band.beside(DIAGONALS)
+        # Neighbours as (m,) each: a gather of contiguous indices is twice as fast.
+        self._ahead, self._back = around[:, 0::2].T.contiguous(), around[:, 1::2].T.contiguous()
+        self._far, self._near = corners[:, 0::2].T.contiguous(), corners[:, 1::2].T.contiguous()
+        there, here = self._ahead < self._size, self._back < self._size
+
+        padded = self._pad(self._now)
+        differences = torch.where(there, padded[self._ahead], self._now) - torch.where(
+            here, padded[self._back], self._now
+        )
+        spans = h * (there.to(h_like := self._now) + here.to(h_like)).clamp(min=1)
+        gradient = differences / spans
+        slope = gradient.norm(dim=0)
+        # Differences across the surface: coefficients of the nodes ahead, back, and, at the band's edge, the own.
+        across = gradient / slope.clamp(min=1e-6) / spans
+        self._plus, self._minus = across * there, -across * here
+        self._own = (across * ~there - across * ~here).sum(0)
+
+        volume = h * h / (2 * BAND)
+        kink = ((slope - KINK) / KINK_WIDTH).clamp(LEAST_KINK, 1).square()
+        near = torch.exp(-(self._now / (2 * h)).square()).clamp(min=LEAST_BENDING)
+        bend = stiffness * volume * kink * near / h**4
+        self._along = bend * (there & here)
+        pairs = [there[a] & there[b] & (far < self._size) for (a, b), far in zip(PAIRS, self._far, strict=True)]
+        self._mixed = 2 * bend * torch.stack(pairs)
+        self._slope = volume * kink
+        self._tie = tie * volume
+        self._tied = self._now if tied is None else tied
+
+    def _pad(self, values: Tensor) -> Tensor:
+        return torch.cat([values, values.new_zeros(*values.shape[:-1], 1)], -1)
+
+    def after(self, step: Tensor) -> tuple[float, Tensor]:
+        """As `OwnTerm.after`."""
+        values = self._now + step
+        padded = self._pad(values)
+        second, mixed, slope = self._differences(values, padded)
+        cost = (self._along * second.square()).sum() + (self._mixed * mixed.square()).sum()
+        cost = cost + (self._slope * (slope - 1).square()).sum() + self._tie * (values - self._tied).square().sum()
+        gradient = self._back_again(self._along * second, self._mixed * mixed, self._slope * (slope - 1))
+        return float(0.5 * cost), gradient + self._tie * (values - self._tied)
+
+    def product(self, vector: Tensor) -> Tensor:
+        """As `OwnTerm.product`."""
+        second, mixed, slope = self._differences(vector, self._pad(vector))
+        return self._back_again(self._along * second, self._mixed * mixed, self._slope * slope) + self._tie * vector
+
+    def matrix(self) -> Tensor:
+        """As `OwnTerm.matrix`."""
+        return torch.stack([self.product(row) for row in torch.eye(self._size, device=self._now.device)], 1)
+
+    def diagonal(self) -> Tensor:
+        """The curvature's own (m,)."""
+        along, mixed = self._pad(self._along), self._pad(self._mixed)
+        found = 4 * self._along.sum(0) + self._mixed.sum(0) + self._slope * self._own.square() + self._tie
+        plus, minus = self._pad(self._slope * self._plus.square()), self._pad(self._slope * self._minus.square())
+        for axis in range(3):
+            ahead, back = self._ahead[axis], self._back[axis]
+            found = found + along[axis][ahead] + along[axis][back] + plus[axis][back] + minus[axis][ahead]
+        for pair, (a, b) in enumerate(PAIRS):
+            weight = mixed[pair]
+            found = found + weight[self._back[a]] + weight[self._back[b]] + weight[self._near[pair]]
+        return found
+
+    def _differences(self, values: Tensor, padded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Second differences (3, m) along the axes and (3, m) mixed, in values, and slopes (m,) across the surface."""
+        ahead, back = padded[self._ahead], padded[self._back]
+        second = ahead + back - 2 * values
+        mixed = torch.stack([values - ahead[a] - ahead[b] for a, b in PAIRS]) + padded[self._far]
+        slope = (self._plus * ahead + self._minus * back).sum(0) + self._own * values
+        return second, mixed, slope
+
+    def _back_again(self, second: Tensor, mixed: Tensor, slope: Tensor) -> Tensor:
+        """The transposed map (m,): each node gathers from the differences that it is in."""
+        # What node i gives to its neighbour ahead is what i gets from the one back.
+        ahead, back = self._pad(second + self._plus * slope), self._pad(second + self._minus * slope)
+        corner = self._pad(mixed)
+        found = mixed.sum(0) - 2 * second.sum(0) + self._own * slope
+        for axis in range(3):
+            found = found + ahead[axis][self._back[axis]] + back[axis][self._ahead[axis]]
+        for pair, (a, b) in enumerate(PAIRS):
+            found = found - corner[pair][self._back[a]] - corner[pair][self._back[b]] + corner[pair][self._near[pair]]
+        return found
