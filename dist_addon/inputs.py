@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .worker.dist_engine.protocol import RequestError
+from .worker.dist_engine.protocol import ANYTHING, RequestError
 
 # The doors: arguments in Python; properties of a scene, in the sidebar; options of a command, and a batch's lines.
 API, PANEL, COMMAND = "api", "panel", "command"
@@ -150,7 +150,8 @@ class Input:
         Whether the scene remembers it with its views.
     when : str
         What must be for the sidebar to show it, and for what the scene remembers of it to count: ``animated`` (the
-        views are one camera's frames), or the name of another field of the scene, which must be chosen.
+        views are one camera's frames), ``of_class`` (a prior is chosen), ``starts`` (a shape of it to start from is),
+        ``held`` (the one or the other: a prior, or any mesh to start from).
     without : Any
         The argument where it is not so.
     each_view : bool
@@ -231,6 +232,12 @@ NORMAL_SPACES = (
     Choice("camera", "Camera Space", "Along the camera's axes: x right, y up, z towards the camera"),
 )
 
+FREEDOM_CHOICES = (
+    Choice("none", "None", "Not at all: what comes is a shape of the prior"),
+    Choice("some", "Some", "It goes where the pictures say otherwise, and stays as it is where they say nothing"),
+    Choice("full", "Full", "It is only where the fit begins: what no picture shows may change, too"),
+)
+
 INPUTS = (
     _single(
         "cameras",
@@ -243,8 +250,8 @@ INPUTS = (
         "bounds",
         "object",
         "Bounds",
-        "An Empty whose box holds the thing: its Z is the thing's up, its -Y the thing's front. Without, the masks or "
-        "the points tell where it stands, upright, and its front is sought",
+        "An Empty whose box holds the thing. Of a shape prior, its Z is the thing's up, its -Y the thing's front. "
+        "Without, the masks or the points tell where the thing is, and a prior's front is sought",
     ),
     Input(
         "frames",
@@ -386,12 +393,29 @@ INPUTS = (
         "A mesh or a point cloud whose points lie on the thing's surface, such as tracked markers turned into a mesh, "
         "or a scan; with cameras, or alone",
     ),
-    _single("prior", "prior", "Shape Prior", "What kind of thing it is", "table"),
+    _single(
+        "prior",
+        "prior",
+        "Shape Prior",
+        "What kind of thing it is. A prior fills in what no picture shows; without one, the thing may be anything",
+        ANYTHING,
+    ),
     _single(
         "start",
         "object",
         "Start From",
-        "A shape of the prior, such as a reconstruction: the fit starts from it, where it stands",
+        "A closed mesh near the thing, such as a blockout, a scan or an earlier result: the fit starts from it, where "
+        "it stands. With a prior, a shape of that prior",
+    ),
+    _single(
+        "freedom",
+        "choice",
+        "Freedom",
+        "How far the surface may leave the prior's shape, or the mesh to start from, where the pictures say otherwise",
+        "some",
+        FREEDOM_CHOICES,
+        when="held",
+        without="some",
     ),
     _single(
         "quality",
@@ -411,7 +435,7 @@ INPUTS = (
         "Shape",
         "Fit the shape. Without, the one to start from stays as it is, and only the rest is fitted",
         True,
-        when="start",
+        when="starts",
         without=True,
     ),
     _single(
@@ -420,6 +444,8 @@ INPUTS = (
         "Placement",
         "Fit where the thing stands, how it is turned and how large it is, starting from the bounds",
         True,
+        when="of_class",
+        without=True,
     ),
     _single(
         "refine_cameras",

@@ -61,7 +61,7 @@ def refresh(choose: Path | None = None) -> None:
     for record in _records():
         item = known.jobs.add()
         # In a narrow sidebar, its end is not seen.
-        item.name = f"{record.name}, {NOUNS[record.task]}" if record.task else "damaged"
+        item.name = f"{record.name or 'Anything'}, {NOUNS[record.task]}" if record.task else "damaged"
         item.folder, item.task, item.state, item.error = str(record.folder), record.task, record.state, record.error
         when = time.localtime(record.when)
         item.when = time.strftime("%H:%M" if when[:3] == time.localtime()[:3] else "%d %b %H:%M", when)

@@ -131,9 +131,7 @@ class LiveMeshes:
             return
         if self.worker:
             self.worker.unwanted = True
-        behind = [
-            thing for thing in bpy.data.objects if scene_result.is_result(thing) and scene_result.is_behind(thing)
-        ]
+        behind = [thing for thing in bpy.data.objects if scene_result.has_code(thing) and scene_result.is_behind(thing)]
         self.changed.clear()
         for thing in behind:
             self.changed[thing.session_uid] = time.monotonic()
@@ -183,7 +181,7 @@ class LiveMeshes:
             if worker.unwanted or worker.ending or thing is None:
                 return
             # Reset has brought the first mesh back meanwhile.
-            if scene_result.is_result(thing) and scene_result.is_current(thing, scene_result.resolution(thing)):
+            if scene_result.has_code(thing) and scene_result.is_current(thing, scene_result.resolution(thing)):
                 return
             if trouble:
                 self.changed.pop(worker.uid, None)
@@ -196,7 +194,7 @@ class LiveMeshes:
         """Order the mesh of the object that changed last, unless the worker is busy with what it should finish."""
         for uid in sorted(self.changed, key=lambda uid: self.changed[uid], reverse=True):
             thing = _find(uid)
-            if thing is None or not scene_result.is_result(thing):
+            if thing is None or not scene_result.has_code(thing):
                 del self.changed[uid]
                 continue
             if why := scene_result.why_fixed(thing):

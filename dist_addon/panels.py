@@ -148,12 +148,12 @@ class DIST_PT_fit(DIST_Panel, bpy.types.Panel):
         settings = properties.of(context.scene)
         layout.prop(settings, "quality")
         layout.prop(settings, "start")
+        if properties.shows(settings, "freedom"):
+            layout.prop(settings, "freedom")
         column = layout.column(heading="Refine")
-        if settings.start is not None:
-            column.prop(settings, "refine_shape")
-        column.prop(settings, "refine_placement")
-        column.prop(settings, "refine_cameras")
-        column.prop(settings, "refine_focal_length")
+        for name in ("refine_shape", "refine_placement", "refine_cameras", "refine_focal_length"):
+            if properties.shows(settings, name):
+                column.prop(settings, name)
 
 
 class DIST_PT_reconstruct(DIST_Panel, bpy.types.Panel):
@@ -312,7 +312,7 @@ class DIST_PT_jobs(DIST_Panel, bpy.types.Panel):
 def draw_views(layout: bpy.types.UILayout, settings: Any) -> None:
     """Draw the cameras' frames, pictures and masks."""
     views = settings.views
-    if properties.is_animated(settings):
+    if properties.shows(settings, "frames"):
         draw_input(layout.column(align=True), views, "frames")
         draw_input(layout, views, "tracks")
     draw_input(layout, views, "pictures")

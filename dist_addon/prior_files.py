@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from . import storage
-from .worker.dist_engine.protocol import RequestError, check_name, copy_file
+from .worker.dist_engine.protocol import ANYTHING, RequestError, check_name, copy_file
 
 # Where the built-in priors are.
 FOLDER = Path(__file__).resolve().parent / "priors"
@@ -131,7 +131,7 @@ def priors() -> list[PriorFile]:
             except (RequestError, OSError):
                 continue
             # A later version of the add-on may bring one of that name.
-            taken = _taken(prior.name, found)
+            taken = _taken(prior.name, found) or prior.name.casefold() == ANYTHING
             found.append(replace(prior, name=f"{prior.name} (own)") if taken else prior)
     return found
 

@@ -16,19 +16,19 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import api, live, thumbnails
+from . import api, live, prior_files, thumbnails
 from .input_properties import RELATIVE, has_inputs
 from .inputs import INPUTS, PANEL, find
 from .scene import axes, shots
 from .scene.points import KINDS
-from .scene.result import is_result
-from .worker.dist_engine.protocol import AXES
+from .worker.dist_engine.protocol import ANYTHING, AXES
 
-DEFAULT_PRIOR = find("prior").default
 # Blender keeps no reference to the strings of a dynamic enum.
 _prior_items: list[tuple[str, str, str, str | int, int]] = []
 # Of a prior without a picture.
 PRIOR_ICON = "SHAPEKEY_DATA"
+# Beside the built-in priors' own.
+ANYTHING_PICTURE = prior_files.FOLDER / f"{ANYTHING}.png"
 
 
 def _number(name: str) -> int:
@@ -40,19 +40,14 @@ def _number(name: str) -> int:
 
 
 def _list_priors(_self: Any, _context: Any) -> list[tuple[str, str, str, str | int, int]]:
-    found: list[tuple[str, str, str, str | int]] = [
-        (
-            prior.name,
-            prior.name.replace("_", " ").title(),
-            prior.metadata.get("description", ""),
-            thumbnails.priors.of_file(prior.picture) or PRIOR_ICON,
-        )
-        for prior in api.priors()
+    anything = thumbnails.priors.of_file(ANYTHING_PICTURE) or "MESH_MONKEY"
+    items: list[tuple[str, str, str, str | int, int]] = [
+        (ANYTHING, "Anything", "A thing of no class: the pictures alone tell its shape", anything, _number(ANYTHING))
     ]
-    found = found or [("none", "None", "There is no shape prior", "NONE")]
-    # What is shown where nothing was chosen yet.
-    first = DEFAULT_PRIOR if any(name == DEFAULT_PRIOR for name, *_ in found) else found[0][0]
-    items = [(*words, _number(DEFAULT_PRIOR if words[0] == first else words[0])) for words in found]
+    for prior in api.priors():
+        label, text = prior.name.replace("_", " ").title(), prior.metadata.get("description", "")
+        icon = thumbnails.priors.of_file(prior.picture) or PRIOR_ICON
+        items.append((prior.name, label, text, icon, _number(prior.name)))
     if items != _prior_items:
         _prior_items[:] = items
     return _prior_items
@@ -62,8 +57,8 @@ def _has_points(_self: Any, thing: bpy.types.Object) -> bool:
     return thing.type in KINDS
 
 
-def _is_shape(_self: Any, thing: bpy.types.Object) -> bool:
-    return is_result(thing)
+def _is_mesh(_self: Any, thing: bpy.types.Object) -> bool:
+    return thing.type == "MESH"
 
 
 def _is_empty(_self: Any, thing: bpy.types.Object) -> bool:
@@ -195,8 +190,8 @@ class DIST_ViewProperties(bpy.types.PropertyGroup):
 @has_inputs(
     points={"poll": _has_points},
     bounds={"poll": _is_empty},
-    start={"poll": _is_shape},
-    prior={"items": _list_priors, "default": _number(DEFAULT_PRIOR)},
+    start={"poll": _is_mesh},
+    prior={"items": _list_priors, "default": _number(ANYTHING)},
 )
 class DIST_SceneProperties(bpy.types.PropertyGroup):
     """The add-on's settings in a scene."""
@@ -227,9 +222,32 @@ def of(scene: bpy.types.Scene | None) -> Any:
     return scene.dist  # type: ignore[attr-defined]
 
 
-def is_animated(chosen: Any) -> bool:
-    """Whether the views that a scene has chosen are the frames of one animated camera."""
-    return shots.is_animated(chosen.cameras, chosen.views.pictures)
+def shows(chosen: Any, name: str) -> bool:
+    """Whether the sidebar shows an input, by what a scene has chosen."""
+    return _holds(find(name).when, _values(chosen))
+
+
+def _values(chosen: Any) -> dict[str, Any]:
+    """The fields of a scene's inputs, by their names."""
+    return {
+        field.name: getattr(chosen.views if each.of_views else chosen, field.name)
+        for each in INPUTS
+        if PANEL in each.doors
+        for field in each.fields
+    }
+
+
+def _holds(condition: str, values: Mapping[str, Any]) -> bool:
+    """Whether what an input's `when` asks for is so, by the values of a scene's fields."""
+    of_class = values["prior"] != ANYTHING
+    starts = values["start"] is not None
+    return {
+        "": True,
+        "animated": shots.is_animated(values["cameras"], values["pictures"]),
+        "of_class": of_class,
+        "starts": of_class and starts,
+        "held": of_class or starts,
+    }[condition]
 
 
 def inputs(scene: bpy.types.Scene, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -246,19 +264,14 @@ def inputs(scene: bpy.types.Scene, given: Mapping[str, Any] | None = None) -> di
     RequestError
         A choice is incomplete.
     """
-    chosen, given = of(scene), given or {}
-    shown = [each for each in INPUTS if PANEL in each.doors]
-    values = {
-        field.name: getattr(chosen.views if each.of_views else chosen, field.name)
-        for each in shown
-        for field in each.fields
-    }
-    values |= given
-    conditions = values | {"animated": shots.is_animated(values["cameras"], values["pictures"])}
+    given = given or {}
+    values = _values(of(scene)) | given
     made = {"scene": scene}
-    for each in shown:
+    for each in INPUTS:
+        if PANEL not in each.doors:
+            continue
         # What the sidebar does not show does not count.
-        counts = not each.when or conditions[each.when] or any(field.name in given for field in each.fields)
+        counts = _holds(each.when, values) or any(field.name in given for field in each.fields)
         made[each.name] = each.take(values) if counts else each.without
     return made
 

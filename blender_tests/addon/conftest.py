@@ -101,7 +101,7 @@ def rig(scene: bpy.types.Scene) -> bpy.types.Collection:
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, worker: Path, prior: Path, tmp_path: Path) -> Iterator[Path]:
-    """Let the whole add-on use the stand-in worker and its prior; returns the folder of the next job."""
+    """Let the whole add-on use the stand-in worker and its prior, which is chosen; returns the next job's folder."""
     folder = tmp_path / "job"
     folder.mkdir()
     real = common.start
@@ -111,6 +111,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, worker: Path, prior: Path, tmp_pat
 
     monkeypatch.setattr(common, "start", start)
     monkeypatch.setattr(prior_files, "FOLDER", prior.parent)
+    bpy.context.scene.dist.prior = prior.stem
     yield folder
     running.jobs.close()
     jobs.leave_all()

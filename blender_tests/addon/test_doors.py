@@ -17,7 +17,7 @@ from dist_addon import api, properties
 from dist_addon.api.reconstruction import Inputs
 from dist_addon.cli import batch, reconstruct
 from dist_addon.inputs import API, COMMAND, INPUTS, PANEL, Background, InputField
-from dist_addon.worker.dist_engine.protocol import Request, RequestError, Settings
+from dist_addon.worker.dist_engine.protocol import FREEDOMS, Request, RequestError, Settings
 
 # What is no input of a reconstruction: of a scene, of the command.
 NOT_OF_SCENES = {"name", "rna_type", "last_job", "render_code", "shapes", "training", "views"}
@@ -63,8 +63,12 @@ def test_qualities_and_settings_are_those_that_are_declared():
     for each in INPUTS:
         name = {"colours": "compare_colours"}.get(each.name, each.name)
         if name in Settings.__dataclass_fields__:
-            assert getattr(Settings(), name) == each.default, name
-            assert all(getattr(chosen, name) == each.default for chosen in api.QUALITIES.values()), name
+            # Blender's doors free the surface where nothing is said, the engine itself does not.
+            usual = "none" if name == "freedom" else each.default
+            assert getattr(Settings(), name) == usual, name
+            assert all(getattr(chosen, name) == usual for chosen in api.QUALITIES.values()), name
+    (freedom,) = (each.fields[0] for each in INPUTS if each.name == "freedom")
+    assert tuple(choice.value for choice in freedom.choices) == FREEDOMS
 
 
 def test_a_scene_remembers_what_is_declared(scene):
@@ -87,7 +91,7 @@ def test_a_scene_remembers_what_is_declared(scene):
                 assert declared is None or end == pytest.approx(declared)
         if field.kind not in ("object", "collection", "movieclip", "mask", "prior"):
             assert shown.default == (pytest.approx(field.default) if field.kind == "number" else field.default)
-    assert scene.dist.prior == "table"
+    assert scene.dist.prior == "anything"
     # Nothing chosen is what Python's defaults are.
     found = properties.inputs(scene)
     assert found.pop("scene") == scene
@@ -97,7 +101,7 @@ def test_a_scene_remembers_what_is_declared(scene):
 def test_the_sidebar_shows_what_is_declared(scene, rig):
     views = scene.dist.views
     shown = set(draw())
-    scene.dist.start = some_shape()
+    scene.dist.start, scene.dist.prior = some_shape(), "table"
     # More is asked for once a folder is chosen.
     for first in (each.fields[0] for each in behind(PANEL)):
         if first.kind == "folder":
@@ -139,6 +143,7 @@ def test_the_command_has_what_is_declared(scene, rig):
 
 def test_what_the_scene_has_chosen_can_be_switched_off_and_on(scene, rig):
     chosen = scene.dist
+    chosen.prior = "table"
     chosen.refine_cameras = chosen.refine_focal_length = chosen.views.use_colours = True
     flags = ("colours", "refine_placement", "refine_cameras", "refine_focal_length")
     for name in flags:
@@ -171,6 +176,45 @@ def test_a_line_can_switch_off_and_give_every_folder(scene, tmp_path):
     file.write_text('{"scene": "a.blend", "json": "1.json", "quality": false}')
     with pytest.raises(RequestError, match="--no-quality"):
         batch.read_lines(file)
+
+
+def test_things_of_no_class_are_the_default_of_every_door(scene, rig, tmp_path):
+    assert api.gather(rig).prior == api.gather(**properties.inputs(scene)).prior == ""
+    assert asked()["prior"] == "anything" and asked("--prior", "chair")["prior"] == "chair"
+    file = tmp_path / "lines.jsonl"
+    file.write_text('{"scene": "a.blend", "json": "1.json", "prior": "anything", "freedom": "full"}')
+    (line,) = batch.read_lines(file)
+    assert (line.options.prior, line.options.freedom) == ("anything", "full")
+    scene.dist.prior = "table"
+    assert asked()["prior"] == "table" and asked("--prior", "anything")["prior"] == "anything"
+    assert api.gather(**asked()).prior == "table"
+
+
+def test_what_says_nothing_of_a_thing_of_no_class_does_not_count(scene, rig):
+    """Its surface is free in any case, and it has no shape of a prior that could be placed, or stay as it is."""
+    chosen = scene.dist
+    chosen.freedom, chosen.refine_placement, chosen.refine_shape = "none", False, False
+    held, placed, kept = ("prop", "freedom"), ("prop", "refine_placement"), ("prop", "refine_shape")
+    mesh = bpy.data.objects.new("Blockout", bpy.data.meshes.new("Blockout"))
+    scene.collection.objects.link(mesh)
+    for prior, start, freedom, placement, shape in (
+        ("anything", None, "some", True, True),
+        ("anything", mesh, "none", True, True),
+        ("table", None, "none", False, True),
+        ("table", mesh, "none", False, False),
+    ):
+        chosen.prior, chosen.start = prior, start
+        found = asked()
+        assert (found["freedom"], found["refine_placement"], found["refine_shape"]) == (freedom, placement, shape)
+        drawn = draw()
+        assert (held in drawn) == (freedom == "none") and (placed in drawn) == (not placement)
+        assert (kept in drawn) == (not shape)
+    # Who says it is taken at their word.
+    chosen.prior, chosen.start = "anything", None
+    assert asked("--freedom", "full")["freedom"] == "full"
+    assert api.gather(rig, prior="table").settings.freedom == "some"
+    with pytest.raises(RequestError, match="no freedom “much”"):
+        api.gather(rig, freedom="much")
 
 
 # Settings of a script's own.

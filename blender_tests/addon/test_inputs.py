@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import bmesh
 import bpy
 import numpy as np
 import pytest
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 
 from blender_tests.support.stage import make_picture, some_shape
 from dist_addon import api, prior_files
@@ -117,7 +119,7 @@ def test_points_within_a_long_turned_box_are_kept(scene, rig):
 
 
 def test_a_fit_can_start_from_a_shape(scene, rig, tmp_path):
-    request = api.gather(rig, None, start=some_shape(), refine_shape=False, refine_cameras=True)
+    request = api.gather(rig, None, prior="table", start=some_shape(), refine_shape=False, refine_cameras=True)
     request.save(tmp_path)
     again = Request.load(tmp_path)
     np.testing.assert_allclose(again.code, prior_files.find_prior("table").code(3))
@@ -145,12 +147,94 @@ def test_points_and_starts_that_cannot_be_used(scene, rig, given, words):
 def test_points_that_are_no_mesh_and_shapes_of_another_prior(scene, rig):
     with pytest.raises(RequestError, match=r"Box.*neither a mesh"):
         api.gather(rig, box(), points=box())
-    with pytest.raises(RequestError, match=r"Box.*no shape"):
-        api.gather(rig, box(), start=box())
+    with pytest.raises(RequestError, match=r"Box.*no shape.*or choose Anything"):
+        api.gather(rig, box(), prior="table", start=box())
     shape = some_shape()
+    with pytest.raises(RequestError, match=r"prior “table”, not “chair”.*or Anything, which starts from any mesh"):
+        api.gather(rig, box(), prior="chair", start=shape)
     shape["dist_prior"] = "nothing"
     with pytest.raises(RequestError, match="nothing"):
-        api.gather(rig, box(), start=shape)
+        api.gather(rig, box(), prior="table", start=shape)
+
+
+def solid(name: str, build: Callable[[bmesh.types.BMesh], object]) -> bpy.types.Object:
+    """A mesh that bmesh builds, turned, stretched and mirrored beside the origin."""
+    made = bmesh.new()
+    build(made)
+    thing = bpy.data.objects.new(name, bpy.data.meshes.new(name))
+    made.to_mesh(thing.data)
+    made.free()
+    bpy.context.scene.collection.objects.link(thing)
+    turn = Matrix.Rotation(0.7, 4, "X") @ Matrix.Rotation(0.3, 4, "Z")
+    thing.matrix_world = Matrix.Translation((1, 2, 3)) @ turn @ Matrix.Diagonal((-1, 2, 0.5, 1))
+    return thing
+
+
+def volume(request: Request) -> float:
+    """What is within the mesh to start from, by the divergence theorem: positive where it looks outwards."""
+    a, b, c = np.moveaxis(request.start_vertices[request.start_faces], 1, 0)
+    return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+
+
+def cube(made: bmesh.types.BMesh) -> None:
+    bmesh.ops.create_cube(made, size=2)
+
+
+def test_a_fit_can_start_from_any_mesh(scene, rig, tmp_path):
+    thing = solid("Blockout", cube)
+    request = api.gather(rig, start=thing)
+    assert request.prior == "" and request.code is None and request.placement is None
+    request.save(tmp_path)
+    again = Request.load(tmp_path)
+    expected = [thing.matrix_world @ Vector(corner) for corner in itertools.product((-1, 1), repeat=3)]
+    found = again.start_vertices[np.lexsort(again.start_vertices.T)]
+    np.testing.assert_allclose(found, np.array(expected)[np.lexsort(np.array(expected, np.float32).T)], atol=1e-5)
+    assert again.start_faces.shape == (12, 3) and volume(again) == pytest.approx(8)
+    # It tells where the thing is, so one view will do.
+    assert len(api.gather([rig.objects[0]], start=thing).views) == 1
+    # As modifiers leave it, and the right way out.
+    thing.modifiers.new("Round", "SUBSURF")
+    thing.data.flip_normals()
+    assert len(api.gather(rig, start=thing).start_faces) > 12
+    thing.modifiers.clear()
+    assert volume(api.gather(rig, start=thing)) == pytest.approx(8)
+    # A box without a lid has an inside.
+    lid = solid("Open", lambda made: (cube(made), made.faces.ensure_lookup_table(), made.faces.remove(made.faces[0])))
+    assert len(api.gather(rig, start=lid).start_faces) == 10
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda made: made.verts.new((1, 2, 3)), "“Start”, has no faces: give it some"),
+        (
+            lambda made: bmesh.ops.create_grid(made, x_segments=3, y_segments=3, size=1),
+            "“Start”, has no inside.*Remesh",
+        ),
+        # Half a ball: nowhere are most directions blocked beside its middle.
+        (
+            lambda made: bmesh.ops.bisect_plane(
+                made,
+                geom=[*bmesh.ops.create_icosphere(made, subdivisions=3, radius=1)["verts"], *made.edges, *made.faces],
+                plane_co=(0, 0, 0.3),
+                plane_no=(0, 0, 1),
+                clear_inner=True,
+            ),
+            "“Start”, has no inside",
+        ),
+    ],
+    ids=["points", "flat", "bowl"],
+)
+def test_a_mesh_without_an_inside_is_no_start(scene, rig, build, words):
+    with pytest.raises(RequestError, match=words):
+        api.gather(rig, start=solid("Start", build))
+
+
+def test_what_cannot_be_started_from_is_told(scene, rig):
+    with pytest.raises(RequestError, match=r"“Box”, chosen to start from, is no mesh"):
+        api.gather(rig, start=box())
+    with pytest.raises(RequestError, match=r"“Kept” is to stay as it is, but only a prior's shape can"):
+        api.gather(rig, start=solid("Kept", cube), refine_shape=False)
 
 
 def test_a_picture_on_disk_is_read_and_freed(scene, rig, tmp_path):

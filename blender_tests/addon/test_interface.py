@@ -34,9 +34,10 @@ def test_everything_is_registered():
 
 
 def test_the_panels_offer_what_is_needed(scene, rig):
+    scene.dist.prior = "table"
     drawn = draw()
     refined = ("refine_placement", "refine_cameras", "refine_focal_length")
-    for name in ("cameras", "points", "bounds", "prior", "quality", "start", *refined):
+    for name in ("cameras", "points", "bounds", "prior", "quality", "start", "freedom", *refined):
         assert ("prop", name) in drawn
     assert ("prop", "refine_shape") not in drawn
     assert ("operator", "dist.reconstruct") in drawn and ("operator", "dist.cancel") not in drawn
@@ -126,6 +127,8 @@ def test_each_built_in_prior_has_a_small_picture(scene, monkeypatch):
     monkeypatch.setattr(thumbnails.Pictures, "of_file", lambda _self, path: {"car": 7, "chair": 9}.get(path.stem, 0))
     icons = {name: icon for name, _, _, icon, _ in properties._list_priors(None, None)}
     assert (icons["car"], icons["chair"], icons["table"]) == (7, 9, "SHAPEKEY_DATA")
+    # And so has that there is none, which comes first.
+    assert next(iter(icons)) == "anything" and properties.ANYTHING_PICTURE.stat().st_size < 20_000
 
 
 def test_a_picture_that_was_made_anew_is_loaded_anew(tmp_path):

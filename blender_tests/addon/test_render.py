@@ -157,7 +157,7 @@ def uneven(scene):
         (lambda scene: {"code": [1.0, "much"]}, "list of numbers"),
         (lambda scene: {"code": 2}, "no shape 2: the prior “cone” has the shapes 0 to 1"),
         (lambda scene: {"code": "median"}, "no code “median”"),
-        (lambda scene: {"code": scene.camera}, "“Cam” is no reconstruction"),
+        (lambda scene: {"code": scene.camera}, "“Cam” is no shape of a prior.*as any other mesh"),
         (uneven, "“DIST Shape” is sheared, mirrored, or not scaled evenly"),
         (lambda scene: {"placement": np.diag([1, 1, -1, 1])}, "placement is sheared, mirrored"),
         (lambda scene: {"placement": np.zeros((4, 4))}, "placement is sheared, mirrored"),

@@ -109,6 +109,7 @@ def test_a_rendering_is_imported_again(scene, camera, stand_in):
 
 def test_an_open_image_editor_shows_the_normals(scene, camera, stand_in):
     bpy.ops.wm.read_homefile(use_factory_startup=True)
+    bpy.context.scene.dist.prior = "cone"
     area = bpy.data.window_managers[0].windows[0].screen.areas[0]
     area.type = "IMAGE_EDITOR"
     bpy.ops.dist.render_shape()

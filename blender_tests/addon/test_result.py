@@ -11,13 +11,23 @@ import bpy
 import numpy as np
 import pytest
 
+from blender_tests.support.drawing import draw
 from blender_tests.support.stage import make_job_folder
-from dist_addon import api
-from dist_addon.jobs import JobError
+from dist_addon import api, live
+from dist_addon.jobs import JobError, read_record
 from dist_addon.operators import running
 from dist_addon.operators.result import DIST_OT_import_result
-from dist_addon.scene.result import add_result, how_well, overlap, replace_mesh, reset_code, set_code
-from dist_addon.worker.dist_engine.protocol import RequestError, Result
+from dist_addon.scene.result import (
+    add_result,
+    has_code,
+    how_well,
+    is_result,
+    overlap,
+    replace_mesh,
+    reset_code,
+    set_code,
+)
+from dist_addon.worker.dist_engine.protocol import Request, RequestError, Result
 
 ODD = "Far less than the others: Cam1. Check the mask and the camera there."
 CORNERS = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]]
@@ -102,6 +112,100 @@ def test_a_result_that_shows_something_else_is_called_poor(scene, rig, worker, p
     assert how_well(thing) == ("", False) and overlap(scene, "Cam0")[0] != thing.name
     reset_code(thing)
     assert "75%" in how_well(thing)[0]
+
+
+def free(result: Result, **told) -> Result:
+    """A result of no class: neither a prior nor a code."""
+    report = {name: value for name, value in result.report.items() if name not in ("prior", "code")}
+    return replace(result, report=report | {"shape": "free", "cells": 64} | told)
+
+
+def test_a_thing_of_no_class_stands_in_the_scene(scene, rig, worker, prior, tmp_path, capfd):
+    result = Result.load(make(scene, rig, worker, prior, tmp_path / "job").folder)
+    thing = add_result(free(result), scene)
+    assert is_result(thing) and not has_code(thing)
+    assert (thing["dist_shape"], thing["dist_cells"], thing["dist_scale"]) == ("free", 64, 1.5)
+    assert overlap(scene, "Cam1") == (thing.name, 0.8) and "85% (IoU)" in how_well(thing)[0]
+    # Nothing speaks of a prior that it never had.
+    told, poor = how_well(add_result(free(result, iou={"Cam0": 0.5}), scene))
+    assert poor and "only 50% (IoU): masks, cameras or bounds are wrong" in told and "prior" not in told
+    # All that works on codes says why it does not.
+    bpy.context.view_layer.objects.active = thing
+    thing.select_set(True)
+    scene.camera = rig.objects[0]
+    for operator in (bpy.ops.dist.render_shape, bpy.ops.dist.reset_shape, bpy.ops.dist.blend_shapes):
+        assert not operator.poll()
+    with pytest.raises(RuntimeError, match=r"is of no class: it has no prior and no code, only its mesh\. Render that"):
+        bpy.ops.dist.render_shape()
+    drawn = [entry[1] for entry in draw() if entry[0] == "label"]
+    assert "is of no class" in " ".join(drawn)
+    assert not any(entry == ("prop", "axes") for entry in draw())
+    live.meshes.check()
+    for call in (
+        lambda: api.render_shape(code=thing),
+        lambda: api.reshape(thing, "mean"),
+        lambda: api.blend_shapes(thing, thing),
+        lambda: api.gather(rig, prior=prior, start=thing),
+    ):
+        with pytest.raises(RequestError, match=f"“{thing.name}” is of no class: it has no prior and no code"):
+            call()
+    assert len(api.gather(rig, start=thing).start_faces) == 4
+
+
+def test_a_surface_that_left_its_prior_says_how_far(scene, rig, worker, prior, tmp_path):
+    result = Result.load(make(scene, rig, worker, prior, tmp_path / "job").folder)
+    left = {"freedom": "some", "departure": {"rms": 0.02, "largest": 0.125}}
+    report = result.report | {"shape": "free", "prior": str(prior)} | left
+    moved = np.array([0.0, -0.125, 0.01, 0.02], np.float32)
+    thing = add_result(replace(result, report=report, departure=moved), scene)
+    values = thing.data.attributes["departure"]
+    assert (values.domain, values.data_type) == ("POINT", "FLOAT")
+    np.testing.assert_array_equal([point.value for point in values.data], moved)
+    assert (thing["dist_departure_rms"], thing["dist_departure_largest"]) == (0.02, 0.125)
+    scene.unit_settings.system, scene.unit_settings.scale_length = "METRIC", 0.01
+    assert how_well(thing)[0].endswith("Its surface has left the prior's shape by up to 1.25 mm.")
+    scene.unit_settings.system = "NONE"
+    assert how_well(thing)[0].endswith("by up to 0.125.")
+    # Its code is that of the shape that it left: good to start from, not to be shown as what it is.
+    assert is_result(thing) and not has_code(thing)
+    scene.camera = rig.objects[0]
+    with pytest.raises(RequestError, match="has left its prior's shape, so no code says what it is"):
+        api.render_shape(code=thing)
+    np.testing.assert_allclose(api.gather(rig, prior=prior, start=thing).code, [0.5, -0.5])
+    # Nothing of it where the mesh is another one.
+    other = add_result(replace(result, report=report, departure=moved[:3]), scene)
+    assert "departure" not in other.data.attributes
+    started = add_result(free(result, iou={}, **left), scene)
+    assert how_well(started) == ("Its surface has left the mesh that it started from by up to 0.125.", False)
+
+
+def test_no_prior_of_an_earlier_job_is_left_in_its_folder(scene, rig, worker, prior, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = make(scene, rig, worker, prior, tmp_path / "job").folder
+    assert (folder / "prior.safetensors").exists()
+    make(scene, rig, worker, "anything", folder)
+    assert not (folder / "prior.safetensors").exists() and Request.load(folder).prior == ""
+    assert read_record(folder).name == ""
+    # Nor is one missed when it runs again.
+    again = api.rerun(folder, worker_folder=worker)
+    again.wait()
+    assert again.state == "done" and not (again.folder / "prior.safetensors").exists()
+    # A prior that is lost does not make the thing one of no class.
+    make(scene, rig, worker, prior, folder)
+    (folder / "prior.safetensors").unlink()
+    with pytest.raises(RequestError, match=r"prior\.safetensors"):
+        api.rerun(folder, worker_folder=worker)
+
+
+def test_shapes_of_a_prior_want_one(scene, rig):
+    scene.camera = rig.objects[0]
+    for operator in (bpy.ops.dist.sample_shape, bpy.ops.dist.render_shape):
+        with pytest.raises(RuntimeError, match="Choose a shape prior first: Anything has no shapes of its own"):
+            operator()
+    scene.dist.prior = "table"
+    assert bpy.ops.dist.sample_shape.poll() and bpy.ops.dist.render_shape.poll()
+    with pytest.raises(RequestError, match="no shape prior “anything”"):
+        api.sample_shape(prior="anything")
 
 
 def test_a_result_is_selected_by_who_asks_for_it(scene, rig, worker, prior, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -212,11 +213,16 @@ def test_own_priors_are_listed_after_the_built_in(stand_in, own_priors, scene):
     assert scene.dist.prior == "ähm"
 
 
-def test_the_first_prior_is_chosen_by_default(stand_in, own_priors, scene):
+def test_no_prior_is_chosen_by_default(stand_in, own_priors, scene):
     put_prior(own_priors, "mug")
-    assert scene.dist.prior == "cone"
-    put_prior(prior_files.FOLDER, "table")
-    assert scene.dist.prior == "table"
+    assert scene.dist.prior == "anything"
+    # One that somebody put there by hand is told apart.
+    put_prior(own_priors, "Anything")
+    assert [found.name for found in api.priors()] == ["cone", "Anything (own)", "mug"]
+    assert scene.dist.prior == "anything" and api.find_prior("Anything (own)").path.parent == own_priors
+    (prior_files.FOLDER / "cone.safetensors").unlink()
+    shutil.rmtree(own_priors)
+    assert api.priors() == [] and scene.dist.prior == "anything"
 
 
 @pytest.mark.parametrize("name", ["cone", "CONE", "mug"])

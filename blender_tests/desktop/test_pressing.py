@@ -144,7 +144,7 @@ def test_a_prior_is_chosen_by_its_picture_and_views_are_checked(open_file: OpenF
         rows, columns = np.nonzero(np.abs(window.pixels() - before).max(-1) > 12)
         window.click(np.quantile(columns, 0.1), np.quantile(rows, 0.5))
         window.wait(lambda: window.state()["prior"] != "table", 20, "another prior")
-        assert window.state()["prior"] in {"aeroplane", "car", "chair", "sofa"}
+        assert window.state()["prior"] in {"anything", "aeroplane", "car", "chair", "sofa"}
 
 
 def test_a_moving_camera_cancel_and_quit(open_file: OpenFile):

@@ -61,6 +61,9 @@ def start(
         if prior:
             copy_file(prior.path, target / PRIOR_FILE)
         request.save(target)
+        if not prior:
+            # An earlier job's would make the thing one of its class.
+            (target / PRIOR_FILE).unlink(missing_ok=True)
 
     return launch(folder, worker_folder, resumes, write)
 

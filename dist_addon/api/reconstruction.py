@@ -16,7 +16,7 @@ from .. import preferences
 from ..inputs import Depths, Normals
 from ..jobs import Job
 from ..jobs.program import WORKER_FOLDER
-from ..prior_files import find_prior
+from ..prior_files import PriorFile, find_prior
 from ..scene import bounds as scene_bounds
 from ..scene import cameras as scene_cameras
 from ..scene import masks as scene_masks
@@ -24,13 +24,14 @@ from ..scene import result as scene_result
 from ..scene.depths import read_depths
 from ..scene.drawn_masks import draw_layers, read_layers
 from ..scene.masks import Masks
+from ..scene.meshes import read_closed
 from ..scene.normals import read_normals
 from ..scene.placement import read_placement
 from ..scene.points import PointSource, read_points
 from ..scene.shots import CameraSource, Shot, list_shots
 from ..scene.tracks import check_solved, read_tracks, solve_to_world
 from ..steps import Steps, at_once
-from ..worker.dist_engine.protocol import RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
+from ..worker.dist_engine.protocol import ANYTHING, RECONSTRUCT, SHAPE, Request, RequestError, Result, Settings, View
 from . import common
 from .pairs import spelled_out, waits_for
 
@@ -78,6 +79,7 @@ class Inputs(TypedDict, total=False):
     points: PointSource | None
     prior: str | os.PathLike[str]
     start: bpy.types.Object | None
+    freedom: str
     quality: str
     refine_shape: bool
     refine_placement: bool
@@ -100,8 +102,9 @@ def gathering(
     tracks: bpy.types.MovieClip | None = None,
     colours: bool = False,
     points: PointSource | None = None,
-    prior: str | os.PathLike[str] = "table",
+    prior: str | os.PathLike[str] = ANYTHING,
     start: bpy.types.Object | None = None,
+    freedom: str = "some",
     quality: str = "normal",
     refine_shape: bool = True,
     refine_placement: bool = True,
@@ -118,8 +121,8 @@ def gathering(
     cameras : Collection or camera objects
         Each with a background image. None where there are points.
     bounds : Object
-        An Empty: the box that holds the thing, its +Z up, its -Y front. None: where the pictures' outlines or the
-        points tell, upright, with the front sought.
+        An Empty: the box that holds the thing; with a prior, its +Z is up, its -Y front. None: where the pictures'
+        outlines or the points tell; a prior's shape stands upright then, and its front is sought.
     frames : ints, optional
         The scene's frames at which one animated camera saw its background image, an image sequence or a movie.
     pictures : path, optional
@@ -143,9 +146,13 @@ def gathering(
         Points of the thing's surface: a mesh's vertices, a point cloud's points, or places in the world. Where there
         are bounds, what is not about them is left out.
     prior : str or path
-        The name of a built-in prior (see `priors`), or a .safetensors file.
+        What kind of thing it is: the name of a prior (see `priors`), or a .safetensors file; ``anything``: of none.
     start : Object, optional
-        A shape of the prior, such as a reconstruction: the fit starts from it, where it stands.
+        Where the fit starts: a closed mesh, with modifiers, where it stands; with a prior, a shape of that prior, such
+        as a reconstruction.
+    freedom : str
+        How far the surface may leave the prior's shape, or the mesh to start from, where the pictures say otherwise:
+        ``none``, ``some`` or ``full``. Without either, it is free in any case.
     quality : str
         A key of `QUALITIES`.
     refine_shape : bool
@@ -157,7 +164,8 @@ def gathering(
         them come with the result.
     seed : int
     settings : Settings, optional
-        Taken as they are, the device, too, instead of `quality`, `seed`, `colours` and what is to be refined.
+        Taken as they are, the device, too, instead of `quality`, `seed`, `colours`, `freedom` and what is to be
+        refined.
     scene : Scene, optional
         The current one by default.
 
@@ -172,6 +180,7 @@ def gathering(
         settings = replace(
             QUALITIES[quality],
             compare_colours=colours,
+            freedom=freedom,
             refine_shape=refine_shape,
             refine_placement=refine_placement,
             refine_cameras=refine_cameras,
@@ -183,7 +192,7 @@ def gathering(
         raise RequestError(f"The settings are {settings!r}: give api.Settings, such as api.Settings(iterations=40).")
     colours = settings.compare_colours
     scene = common.or_current(scene)
-    for what, thing in (("bounds", bounds), ("points", points), ("the shape to start from", start)):
+    for what, thing in (("bounds", bounds), ("points", points), ("what to start from", start)):
         if isinstance(thing, bpy.types.Object) and not _is_in(scene, thing):
             raise RequestError(
                 f"“{thing.name}”, chosen as {what}, is not in the scene “{scene.name}”; perhaps it was deleted: choose "
@@ -191,14 +200,21 @@ def gathering(
             )
     depsgraph = common.evaluate(scene)
     shots = [] if cameras is None and points is not None else list_shots(cameras, frames, pictures)
-    file = find_prior(prior)
-    code = placement = None
-    if start is not None:
-        own, code = scene_result.read_code(start)
+    file = None if prior == ANYTHING else find_prior(prior)
+    code = placement = vertices = faces = None
+    if start is not None and file is None:
+        if not settings.refine_shape:
+            raise RequestError(
+                f"“{start.name}” is to stay as it is, but only a prior's shape can: have the shape fitted, or choose "
+                "its prior."
+            )
+        vertices, faces = read_closed(start, depsgraph)
+    elif start is not None and file is not None:
+        own, code = _code_of(start)
         if own.path != file.path:
             raise RequestError(
-                f"The shape “{start.name}” is of the prior “{own.name}”, not “{file.name}”: choose that prior, or "
-                "another shape to start from."
+                f"The shape “{start.name}” is of the prior “{own.name}”, not “{file.name}”: choose that prior, another "
+                "shape to start from, or Anything, which starts from any mesh."
             )
         placement = read_placement(start, file, depsgraph)
     box = None if bounds is None else scene_bounds.read_bounds(bounds, depsgraph)
@@ -226,7 +242,9 @@ def gathering(
         normals=facing,
         points=on_surface,
         visibility=visibility,
-        prior=file.reference,
+        start_vertices=vertices,
+        start_faces=faces,
+        prior="" if file is None else file.reference,
         code=code,
         placement=placement,
     )
@@ -235,6 +253,16 @@ def gathering(
 
 
 gather = at_once(gathering)
+
+
+def _code_of(start: bpy.types.Object) -> tuple[PriorFile, np.ndarray]:
+    """The prior and the code of a shape to start from, also of one whose surface has left that shape."""
+    try:
+        return scene_result.read_code(start, or_left=True)
+    except RequestError as error:
+        raise RequestError(
+            f"{error} With a prior, start from a shape of it; or choose Anything, which starts from any mesh."
+        ) from error
 
 
 def _look(
@@ -320,7 +348,7 @@ def start_request(
     request: Request, folder: str | os.PathLike[str] | None = None, worker_folder: Path = WORKER_FOLDER
 ) -> Job:
     """Start a worker on what `gather` returned; else as `start_reconstruction`."""
-    return common.start(request, folder, worker_folder, prior=find_prior(request.prior))
+    return common.start(request, folder, worker_folder, prior=find_prior(request.prior) if request.prior else None)
 
 
 @waits_for(start_reconstruction, "reconstruction")

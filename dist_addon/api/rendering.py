@@ -114,8 +114,8 @@ def start_render(
     view = View(camera.name, K, scene_cameras.world_to_camera(camera, depsgraph))
     numbers: Any = code
     if isinstance(code, bpy.types.Object):
-        if not scene_result.is_result(code):
-            raise RequestError(f"The object “{code.name}” is no reconstruction: it has no code to render.")
+        if why := scene_result.why_no_code(code):
+            raise RequestError(f"{why} Render it as any other mesh.")
         numbers = code[scene_result.CODE]
         prior = prior or code.get(scene_result.PRIOR)
         placement = code if placement is None else placement

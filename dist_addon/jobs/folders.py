@@ -44,7 +44,7 @@ class Record:
     task : str
         One of the protocol's tasks, such as ``reconstruct``; empty where the folder is damaged.
     name : str
-        The prior that it is of, or makes.
+        The prior that it is of, or makes; empty for a thing of no class.
     state : str
         ``queued``, ``running`` or ``paused`` while a Blender takes care of it; ``done``, ``failed`` or ``cancelled``;
         ``interrupted`` where its Blender was quit, or went down. A damaged one has ``failed``.

@@ -8,8 +8,8 @@ import bpy
 
 from .. import api, properties
 from ..jobs import Job
-from ..scene.result import is_result
-from ..worker.dist_engine.protocol import RENDER
+from ..scene.result import is_result, why_no_code
+from ..worker.dist_engine.protocol import ANYTHING, RENDER
 from . import running
 
 
@@ -26,6 +26,14 @@ class DIST_OT_render_shape(running.JobOperator, bpy.types.Operator):
         """Say why the button is grey."""
         if context.scene.camera is None:
             cls.poll_message_set("The scene has no camera: add one first")
+            return False
+        active = context.view_layer.objects.active
+        if is_result(active):
+            if why := why_no_code(active):
+                cls.poll_message_set(f"{why} Render that as any other, with F12")
+                return False
+        elif properties.of(context.scene).prior == ANYTHING:
+            cls.poll_message_set(running.NO_PRIOR)
             return False
         return True
 

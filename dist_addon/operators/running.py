@@ -45,6 +45,8 @@ LATE_SHARE = 0.2
 NEAR = 0.2
 # Seconds of one delay that count: a longer one has other causes.
 LONGEST_DELAY = 2.0
+# Why shapes of a prior cannot be made.
+NO_PRIOR = "Choose a shape prior first: Anything has no shapes of its own"
 # The name of the picture of the losses.
 LOSSES = "losses"
 

@@ -10,7 +10,7 @@ import numpy as np
 from .. import api, live, properties
 from ..jobs import Job
 from ..scene import result as scene_result
-from ..worker.dist_engine.protocol import SHAPE
+from ..worker.dist_engine.protocol import ANYTHING, SHAPE
 from . import running
 
 
@@ -20,6 +20,14 @@ class DIST_OT_sample_shape(running.JobOperator, bpy.types.Operator):
     bl_idname = "dist.sample_shape"
     bl_label = "Sample Shape"
     task = SHAPE
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Say why the button is grey."""
+        if properties.of(context.scene).prior == ANYTHING:
+            cls.poll_message_set(running.NO_PRIOR)
+            return False
+        return True
 
     def execute(self, context: bpy.types.Context) -> set[Any]:
         """Start a job; wait for it in background mode, or where asked to."""
@@ -53,9 +61,9 @@ class DIST_OT_blend_shapes(running.JobOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
-        selected = [thing for thing in context.selected_objects if scene_result.is_result(thing)]
+        selected = [thing for thing in context.selected_objects if scene_result.has_code(thing)]
         if len(selected) != 2 or context.view_layer.objects.active not in selected:
-            cls.poll_message_set("Select two shapes or reconstructions first, one of them active")
+            cls.poll_message_set("Select two shapes of a prior first, one of them active")
         elif selected[0].get(scene_result.PRIOR) != selected[1].get(scene_result.PRIOR):
             cls.poll_message_set("The two selected shapes are of different priors: select two of one prior")
         else:
@@ -67,7 +75,7 @@ class DIST_OT_blend_shapes(running.JobOperator, bpy.types.Operator):
         scene = context.scene
         chosen = properties.of(scene).shapes
         active = context.view_layer.objects.active
-        other = next(t for t in context.selected_objects if t != active and scene_result.is_result(t))
+        other = next(t for t in context.selected_objects if t != active and scene_result.has_code(t))
         steps = chosen.count + 1
         factors = [chosen.factor] if chosen.count == 1 else [step / steps for step in range(1, steps)]
         return self.run(lambda: api.start_blend(other, active, factors, scene=scene), scene)
@@ -84,7 +92,7 @@ class DIST_OT_reset_shape(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         """Say why the button is grey."""
         active = context.view_layer.objects.active
-        if not scene_result.is_result(active) or active.get(scene_result.FIRST_CODE) is None:
+        if not scene_result.has_code(active) or active.get(scene_result.FIRST_CODE) is None:
             cls.poll_message_set("The active object's sliders were not moved")
         elif why := scene_result.why_fixed(active):
             cls.poll_message_set(why)

@@ -1,4 +1,4 @@
-"""Meshes to train a prior from: those that a collection shows, or the files of a folder."""
+"""Meshes to train a prior from, those that a collection shows or a folder's files; and one to start a fit from."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from ..worker.dist_engine.protocol import MESH_FILES, MeshArrays, MeshFile, Requ
 
 # A folder with more in it was chosen by mistake, and takes long to look through.
 MOST_ENTRIES = 100_000
+# A mesh is open where the area that is missing, as seen from its best side, is this share of its own: a box without a
+# lid, .2, still has an inside. And flat where it holds less than this share of the cube about it.
+MOST_OPEN, LEAST_VOLUME = 0.3, 1e-6
 
 
 def read_collection(collection: bpy.types.Collection, depsgraph: bpy.types.Depsgraph) -> list[MeshArrays]:
@@ -49,12 +52,46 @@ def read_collection(collection: bpy.types.Collection, depsgraph: bpy.types.Depsg
     for instance in depsgraph.object_instances:
         owner: Any = instance.parent if instance.is_instance else instance.object
         name = shape_of.get(owner.original)
-        if name is not None and (triangles := _triangles(instance)):
+        matrix = np.array(instance.matrix_world, dtype=np.float64)
+        if name is not None and (triangles := _triangles(instance.object, matrix)):
             parts[name].append(triangles)
     if not parts:
         raise RequestError(f"The collection “{collection.name}” shows no mesh: put meshes into it, and unhide them.")
     # In the collection's order, which the same file always has.
     return [_join(name, parts[name]) for name in dict.fromkeys(shape_of.values()) if name in parts]
+
+
+def read_closed(thing: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> tuple[np.ndarray, np.ndarray]:
+    """Return an object's triangles, with modifiers, where it stands: vertices (N, 3) in the world, faces (M, 3).
+
+    They look outwards, also where the mesh was inside out; a small hole will do.
+
+    Raises
+    ------
+    RequestError
+        It is no mesh, or has no faces or no inside.
+    """
+    who = f"The mesh to start from, “{thing.name}”,"
+    if thing.type != "MESH":
+        raise RequestError(f"“{thing.name}”, chosen to start from, is no mesh: choose one, or none.")
+    evaluated = thing.evaluated_get(depsgraph)
+    found = _triangles(evaluated, np.array(evaluated.matrix_world, dtype=np.float64))
+    if found is None:
+        raise RequestError(f"{who} has no faces: give it some, or choose another one.")
+    vertices, faces = found
+    if not np.isfinite(vertices).all():
+        raise RequestError(f"{who} has a vertex that is not finite: remove it.")
+    corners = vertices[faces] - vertices[faces].mean(axis=(0, 1))
+    # Twice the triangles' areas, along their normals: those of a closed surface add up to nothing.
+    areas = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    volume = float((corners[:, 0] * areas).sum() / 6)
+    missing = np.linalg.norm(areas.sum(axis=0)) / max(np.linalg.norm(areas, axis=1).sum(), 1e-30)
+    if abs(volume) <= LEAST_VOLUME * np.ptp(corners.reshape(-1, 3), axis=0).max() ** 3 or missing > MOST_OPEN:
+        raise RequestError(
+            f"{who} has no inside: it is open or flat. Close it with Mesh > Fill, or with a Remesh or Solidify "
+            "modifier, or choose another one."
+        )
+    return vertices, faces if volume > 0 else faces[:, ::-1]
 
 
 def list_files(folder: Path) -> list[MeshFile]:
@@ -78,9 +115,8 @@ def list_files(folder: Path) -> list[MeshFile]:
     return meshes
 
 
-def _triangles(instance: bpy.types.DepsgraphObjectInstance) -> tuple[np.ndarray, np.ndarray] | None:
-    """World vertices (N, 3) and faces (M, 3) of an object or an instance; None where it has none."""
-    thing: Any = instance.object
+def _triangles(thing: Any, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """World vertices (N, 3) and faces (M, 3) of an evaluated object that stands at a matrix; None where it has none."""
     try:
         mesh = thing.to_mesh()
     except RuntimeError:  # A camera, say.
@@ -95,7 +131,6 @@ def _triangles(instance: bpy.types.DepsgraphObjectInstance) -> tuple[np.ndarray,
         mesh.loop_triangles.foreach_get("vertices", faces)
     finally:
         thing.to_mesh_clear()
-    matrix = np.array(instance.matrix_world, dtype=np.float64)
     vertices, faces = vertices.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3], faces.reshape(-1, 3)
     # A mirror turns faces round.
     return vertices, faces[:, ::-1] if np.linalg.det(matrix[:3, :3]) < 0 else faces

@@ -20,10 +20,12 @@ COLLECTION = "DIST Reconstructions"
 IOU = "dist_iou_"
 # A fit whose outlines overlap the pictures' by less, in the median, shows something else.
 POOR = 0.85
-# Custom properties of a result's object: its shape's code, the code's prior (as `prior_files.find_prior` takes it), how
-# many of the object's units the prior's unit is long, and how fine its mesh is to be. A mesh has `CODE` and
-# `RESOLUTION`, too: those that it was made with.
+# Custom properties of a result's object: its shape's code, if it has one, the code's prior (as `prior_files.find_prior`
+# takes it), how many of the object's units the shape's unit is long, and how fine its mesh is to be. A mesh has `CODE`
+# and `RESOLUTION`, too: those that it was made with.
 CODE, PRIOR, SCALE, RESOLUTION = "dist_code", "dist_prior", "dist_scale", "dist_resolution"
+# And of what kind it is: of a free surface no code says all, though it has that of a prior's shape that it has left.
+KIND, FREE = "dist_shape", "free"
 # Of a mesh: how many vertices it was made with, and where, in the object's frame as it was then, some of them were, so
 # that it shows where Object > Apply has brought them since.
 MADE = "dist_made"
@@ -32,6 +34,8 @@ MARKS = 12
 FIRST_CODE, FIRST_MESH = "dist_first_code", "dist_first_mesh"
 # A mesh's attribute: how sure the surface is, in Blender units; and from sure to unsure in linear colours (viridis).
 UNCERTAINTY = "uncertainty"
+# And how far it has left what it started from, outwards, in Blender units; the largest is a custom property, too.
+DEPARTURE, LARGEST = "departure", "dist_departure_largest"
 # And the pictures' colours; their material has the second as a custom property.
 COLOURS, PAINTED = "Color", "dist_painted"
 RAMP = ((0.06, 0.0, 0.09, 1), (0.04, 0.08, 0.26, 1), (0.01, 0.28, 0.26, 1), (0.11, 0.58, 0.13, 1), (0.98, 0.8, 0.02, 1))
@@ -97,21 +101,45 @@ def add_cameras(result: Result, scene: bpy.types.Scene) -> list[bpy.types.Object
 
 
 def is_result(thing: bpy.types.Object | None) -> bool:
-    """Whether an object is a reconstruction or another shape of a prior, which has a code."""
-    return thing is not None and thing.get(CODE) is not None and thing.get(SCALE) is not None
+    """Whether an object is a reconstruction or another shape of a prior."""
+    return thing is not None and thing.get(SCALE) is not None
 
 
-def read_code(thing: bpy.types.Object | None) -> tuple[PriorFile, np.ndarray]:
+def has_code(thing: bpy.types.Object | None) -> bool:
+    """Whether an object's shape is that of a code."""
+    return is_result(thing) and not why_no_code(thing)
+
+
+def why_no_code(thing: bpy.types.Object) -> str:
+    """Why no code says what an object's shape is, as a sentence; empty where one does."""
+    if not is_result(thing):
+        return f"The object “{thing.name}” is no shape of a prior: it has no code."
+    if thing.get(CODE) is None:
+        return f"“{thing.name}” is of no class: it has no prior and no code, only its mesh."
+    if thing.get(KIND) == FREE:
+        return f"“{thing.name}” has left its prior's shape, so no code says what it is: it is only its mesh."
+    return ""
+
+
+def read_code(thing: bpy.types.Object | None, or_left: bool = False) -> tuple[PriorFile, np.ndarray]:
     """Return the prior and the code (latent,) of a result's object.
+
+    Parameters
+    ----------
+    thing : Object or None
+    or_left : bool
+        Whether the code will do of the shape that a freed surface has left.
 
     Raises
     ------
     RequestError
-        It is no result, its prior is not found, or the code is another prior's.
+        It is no result, no code says what it is, its prior is not found, or the code is another prior's.
     """
     if thing is None:
         raise RequestError("No object was chosen: choose a reconstruction, or press Sample Shape.")
-    if not is_result(thing) or not thing.get(PRIOR):
+    if (why := why_no_code(thing)) and not (or_left and thing.get(CODE) is not None):
+        raise RequestError(why)
+    if not thing.get(PRIOR):
         raise RequestError(f"The object “{thing.name}” is no shape of a prior: it has no code.")
     prior = find_prior(str(thing[PRIOR]))
     return prior, prior.code(thing[CODE])
@@ -275,6 +303,8 @@ def fill_mesh(mesh: bpy.types.Mesh, result: Result) -> None:
                 mesh.normals_split_custom_set_from_vertices(normals.tolist())
         if result.uncertainty is not None:
             _show_uncertainty(mesh, np.asarray(result.uncertainty, np.float32))
+        if result.departure is not None:
+            _keep_numbers(mesh, DEPARTURE, np.asarray(result.departure, np.float32))
         if result.colours is not None:
             _paint(mesh, np.asarray(result.colours))
     mesh.update()
@@ -284,12 +314,19 @@ def fill_mesh(mesh: bpy.types.Mesh, result: Result) -> None:
             _set_property(mesh, key, result.report[name])
 
 
+def _keep_numbers(mesh: bpy.types.Mesh, name: str, numbers: np.ndarray) -> bool:
+    """Keep numbers (N,) float32 of a mesh's vertices as an attribute; whether they are such."""
+    if numbers.shape != (len(mesh.vertices),) or not np.isfinite(numbers).all():
+        return False
+    values: Any = mesh.attributes.new(name, "FLOAT", "POINT")
+    values.data.foreach_set("value", numbers)
+    return True
+
+
 def _show_uncertainty(mesh: bpy.types.Mesh, deviations: np.ndarray) -> None:
     """Keep deviations (N,) as an attribute, and as colours that the viewport shows: Shading > Color > Attribute."""
-    if deviations.shape != (len(mesh.vertices),) or not np.isfinite(deviations).all():
+    if not _keep_numbers(mesh, UNCERTAINTY, deviations):
         return
-    values: Any = mesh.attributes.new(UNCERTAINTY, "FLOAT", "POINT")
-    values.data.foreach_set("value", deviations)
     # From the surest to all but the least sure twentieth.
     low, high = np.quantile(deviations, [0.0, 0.95])
     share = np.clip((deviations - low) / max(high - low, 1e-12), 0, 1)
@@ -357,20 +394,37 @@ def _is_changed(thing: bpy.types.Object) -> bool:
 def how_well(thing: bpy.types.Object) -> tuple[str, bool]:
     """How well a result fits its pictures, in sentences, and whether that is poor.
 
-    The sentences are empty where no view had a mask, and where the shape was changed since. One wrong mask among
-    several does not make a result poor: it is told on its own.
+    There are none where the shape was changed since. One wrong mask among several does not make a result poor: it is
+    told on its own.
     """
-    found = [value for name, value in thing.items() if name.startswith(IOU)]
-    if not found or _is_changed(thing):
+    if _is_changed(thing):
         return "", False
-    usual = statistics.median(found)
-    poor = usual < POOR
-    text = f"Its outlines overlap the pictures' by {'only ' * poor}{usual:.0%} (IoU)"
-    if poor:
-        text += ": the thing is of another kind than the shape prior, or masks, cameras or bounds are wrong"
-    if odd := thing.get("dist_disagree"):
-        text += f". Far less than the others: {odd}. Check the mask and the camera there"
-    return f"{text}.", poor
+    told, poor = [], False
+    if found := [value for name, value in thing.items() if name.startswith(IOU)]:
+        usual = statistics.median(found)
+        poor = usual < POOR
+        text = f"Its outlines overlap the pictures' by {'only ' * poor}{usual:.0%} (IoU)"
+        if poor:
+            kind = "the thing is of another kind than the shape prior, or " if thing.get(PRIOR) else ""
+            text += f": {kind}masks, cameras or bounds are wrong"
+        told.append(f"{text}.")
+        if odd := thing.get("dist_disagree"):
+            told.append(f"Far less than the others: {odd}. Check the mask and the camera there.")
+    if (most := thing.get(LARGEST)) is not None:
+        left = "the prior's shape" if thing.get(PRIOR) else "the mesh that it started from"
+        told.append(f"Its surface has left {left} by up to {_length(most)}.")
+    return " ".join(told), poor
+
+
+def _length(value: float) -> str:
+    """A length in Blender units, as the current scene shows such."""
+    assert bpy.context.scene is not None
+    units = bpy.context.scene.unit_settings
+    if units.system == "NONE":
+        return f"{value:.3g}"
+    return bpy.utils.units.to_string(
+        units.system, "LENGTH", value * units.scale_length, precision=3, compatible_unit=True
+    )
 
 
 def _property_name(name: str) -> str:

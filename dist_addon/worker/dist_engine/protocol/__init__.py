@@ -53,6 +53,7 @@ from .files import (
 )
 from .places import Bounds, Placement, RefinedCamera, View, where_lines_meet
 from .priors import (
+    ANYTHING,
     AXES,
     CHECKPOINT_FILE,
     FEWEST,
@@ -75,6 +76,7 @@ from .rendering import RENDER, RenderRequest, RenderResult
 from .shapes import MOST_SHAPES, SHAPE, ShapeOrder, ShapeRequest, ShapesResult, check_resolution, shape_folder
 
 __all__ = [
+    "ANYTHING",
     "AXES",
     "CHECKPOINT_FILE",
     "COVERED",

@@ -15,6 +15,8 @@ from .files import VERSION, RequestError, copy_file, read_array, read_json, read
 TRAIN, IMPORT = "train", "import"
 # The prior that a job uses, or makes.
 PRIOR_FILE = "prior.safetensors"
+# What is chosen instead of a prior where the thing is of no class; so no prior can be called so.
+ANYTHING = "anything"
 # Kept current while a prior is trained: see `TrainRequest`.
 LOSSES_FILE, PREVIEWS_FILE, CHECKPOINT_FILE = "losses.npy", "previews.npy", "checkpoint.safetensors"
 MESH_FILES = (".obj", ".off", ".ply", ".stl", ".glb")
@@ -229,6 +231,8 @@ def check_name(name: str) -> None:
     reserved = re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name, re.IGNORECASE)
     if not name.isprintable() or re.search(r'[<>:"/\\|?*]', name) or name != name.strip(" .") or reserved:
         raise RequestError(f"“{name}” cannot be a prior's name: take letters, digits, spaces, “-” and “_”.")
+    if name.casefold() == ANYTHING:
+        raise RequestError(f"A prior cannot be called “{name}”, which stands for no class: choose another name.")
     if not 0 < len(name.encode("utf-8", "replace")) <= 100:
         raise RequestError("The prior needs a name, of at most 100 letters.")
 

@@ -209,11 +209,9 @@ class Request:
             size = np.asarray(self.bounds.half_size)
             if not (np.isfinite(size).all() and (size > 0).all()):
                 raise RequestError("The bounds have no size: scale the bounds Empty so that it holds the thing.")
-        elif (
-            self.placement is None and self.points is None and self.compared is not None and not self.mask_counts.any()
-        ):
+        elif not self._stands and self.points is None and self.compared is not None and not self.mask_counts.any():
             raise RequestError("Colours alone do not tell where the thing is: add bounds, or give the pictures alpha.")
-        elif self.placement is None and self.points is None and self.mask_counts.sum() < 2:
+        elif not self._stands and self.points is None and self.mask_counts.sum() < 2:
             raise RequestError("One view alone does not tell how far the thing is: add bounds, or another camera.")
         if self.code is None and not self.settings.refine_shape:
             raise RequestError(
@@ -280,6 +278,11 @@ class Request:
             raise RequestError(
                 f"visibility.npy is {self.visibility.dtype} {self.visibility.shape}; expected bool {wanted}."
             )
+
+    @property
+    def _stands(self) -> bool:
+        """Whether what the fit starts from tells where the thing is."""
+        return self.placement is not None or self.start_vertices is not None
 
     @property
     def compared(self) -> np.ndarray | None:
