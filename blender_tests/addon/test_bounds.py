@@ -6,14 +6,17 @@ import math
 import time
 from collections.abc import Callable
 
+import bmesh
 import bpy
 import numpy as np
 import pytest
-from mathutils import Euler, Vector
+from mathutils import Euler, Matrix, Vector
+from mathutils.bvhtree import BVHTree
 
 from blender_tests.support.stage import add_camera, make_picture
 from dist_addon import api
 from dist_addon.scene import bounds as scene_bounds
+from dist_addon.scene import cameras as scene_cameras
 from dist_addon.worker.dist_engine.protocol import RequestError, View
 
 WIDTH, HEIGHT = 160, 120
@@ -98,6 +101,50 @@ def test_a_ball_is_held_tightly(scene, take, count, slack):
     assert empty.name == "DIST Bounds" and empty.empty_display_type == "CUBE"
     assert bpy.context.view_layer.objects.active == empty and bpy.context.selected_objects == [empty]
     check(read(empty), (0.5, 0.5, 0.5), slack)
+
+
+def solid(mesh: bmesh.types.BMesh) -> Meets:
+    """What rays meet of a mesh, as Blender's own tree of it says."""
+    tree = BVHTree.FromBMesh(mesh)
+
+    def meets(origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
+        hits = [tree.ray_cast(Vector(origin), Vector(ray))[0] is not None for ray in rays.reshape(-1, 3)]
+        return np.reshape(hits, rays.shape[:-1])
+
+    return meets
+
+
+@pytest.mark.parametrize("spoil", [-1, 3])
+def test_a_monkey_is_held_tightly(scene, take, spoil):
+    monkey = bmesh.new()
+    bmesh.ops.create_monkey(monkey, matrix=Matrix.Translation(CENTRE) @ Matrix.Scale(0.6, 4))
+    places = np.array([vertex.co for vertex in monkey.verts])
+    low, high = places.min(axis=0), places.max(axis=0)
+    take(solid(monkey), 8, spoil)
+    found = read(api.make_bounds(scene.dist.cameras).object)
+    # Half a pixel of these small pictures is .01.
+    assert (found.center - found.half_size < low + 0.01).all() and (found.center + found.half_size > high - 0.01).all()
+    assert (2 * found.half_size < (1.1 if spoil < 0 else 1.25) * (high - low)).all()
+
+
+def test_what_masks_do_not_know_cuts_nothing_off(scene, take):
+    """A ball whose upper half two masks of eight have erased; as far as they know, there is none."""
+    cameras = take(sphere(), 8)
+    depsgraph = api.evaluate(scene)
+    views, masks, known = [], [], []
+    for number, camera in enumerate(cameras.objects):
+        K = scene_cameras.intrinsics(camera, (WIDTH, HEIGHT), scene, depsgraph)
+        views.append(View(camera.name, K, scene_cameras.world_to_camera(camera, depsgraph)))
+        mask = masks_of(camera, sphere())
+        knows = np.ones_like(mask)
+        if number in (0, 5):
+            knows[: int(np.flatnonzero(mask.any(axis=1)).mean())] = False
+        masks.append(255 * (mask & knows).astype(np.uint8))
+        known.append(knows)
+    lines = np.array(masks), np.eye(3)
+    check(scene_bounds.around_masks(views, *lines, np.array(known)), (0.5, 0.5, 0.5), 0.25)
+    cut = scene_bounds.around_masks(views, *lines)
+    assert (cut.center + cut.half_size)[2] < CENTRE[2] + 0.45
 
 
 def test_a_hull_that_nothing_narrows_stays_where_it_is():

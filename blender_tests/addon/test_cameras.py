@@ -12,7 +12,8 @@ from mathutils import Matrix, Vector
 
 from dist_addon import api
 from dist_addon.scene import cameras as scene_cameras
-from dist_addon.worker.dist_engine.protocol import RequestError, View
+from dist_addon.scene.result import add_cameras
+from dist_addon.worker.dist_engine.protocol import RequestError, Result, View
 
 # Width, height, percentage, pixel aspect; percentages leave whole pixels, as world_to_camera_view ignores them.
 FRAMES = [
@@ -114,6 +115,45 @@ def test_an_added_camera_sees_what_the_view_says(scene, frame, fit, copied):
     assert (camera.matrix_world, camera.data.lens) == before
     np.testing.assert_allclose(scene_cameras.intrinsics(made, size, scene, depsgraph), K, rtol=1e-5)
     np.testing.assert_allclose(scene_cameras.world_to_camera(made, depsgraph), pose, atol=1e-5)
+
+
+def test_a_render_cropped_to_its_region_is_a_part_of_the_frame(scene, tmp_path):
+    """Against Blender's own cropped render of a ball."""
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=64, ring_count=32, radius=0.4, location=(0.3, 0.2, -5))
+    data = bpy.data.cameras.new("Cam")
+    data.shift_x, data.shift_y = 0.05, -0.1
+    scene.camera = bpy.data.objects.new("Cam", data)
+    scene.collection.objects.link(scene.camera)
+    render = scene.render
+    render.engine, scene.cycles.samples, scene.cycles.pixel_filter_type = "CYCLES", 1, "BOX"
+    render.film_transparent, render.image_settings.color_mode = True, "RGBA"
+    render.resolution_x, render.resolution_y, render.resolution_percentage = 203, 151, 100
+    render.use_border = render.use_crop_to_border = True
+    render.border_min_x, render.border_max_x, render.border_min_y, render.border_max_y = 0.33, 0.77, 0.41, 0.93
+    render.filepath = str(tmp_path / "part.png")
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(render.filepath)
+    background = data.background_images.new()
+    background.image = image
+    request = api.gather([scene.camera], points=np.array([[0.3, 0.2, -4.6]]))
+    (view,), (mask,) = request.views, request.masks >= 128
+    assert mask.shape == tuple(image.size)[::-1] and max(image.size) < 100
+    rows, columns = np.indices(mask.shape) + 0.5
+    rays = np.stack([columns, rows, np.ones(mask.shape)], -1) @ np.linalg.inv(view.K).T
+    middle = view.world_to_camera @ [0.3, 0.2, -5, 1]
+    along = rays @ middle / np.linalg.norm(rays, axis=-1)
+    expected = middle @ middle - along**2 < 0.4**2
+    assert (mask & expected).sum() / (mask | expected).sum() > 0.98
+    # A refined camera sees the whole frame, as the others do.
+    refined = view.to_json() | {"width": image.size[0], "height": image.size[1], "turned": 0.0, "moved": 0.0}
+    report = {"cameras": [refined], "iou": {}}
+    shape = Result(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3)), np.eye(3), np.zeros(3), report)
+    (camera,) = add_cameras(shape, scene)
+    assert (camera.data.lens, camera.data.shift_x) == pytest.approx((50, 0.05), rel=1e-5)
+    assert camera.data.shift_y == pytest.approx(-0.1, rel=1e-5)
+    # Any other size is of the whole frame.
+    whole = scene_cameras.intrinsics(scene.camera, (203, 151), scene, api.evaluate(scene))
+    assert whole[0, 2] - view.K[0, 2] == int(0.33 * 203) and whole[1, 2] - view.K[1, 2] == 151 - int(0.93 * 151)
 
 
 def test_field_of_view_unit_and_animation(scene):

@@ -11,7 +11,7 @@ import pytest
 from blender_tests.support.solved import CENTRE, FIRST, FRAMES, HEIGHT, RADIUS, WIDTH, orbit, solved_clip, sphere_mask
 from dist_addon import api
 from dist_addon.scene.lenses import Lens, lens_of
-from dist_addon.worker.dist_engine.protocol import RequestError
+from dist_addon.worker.dist_engine.protocol import Request, RequestError
 
 MODELS = {
     "POLYNOMIAL": {"k1": -0.2, "k2": 0.05, "k3": 0.01},
@@ -100,6 +100,9 @@ def test_a_lens_bends_as_blender_says(scene, tmp_path, model, aspect):
         assert np.abs(np.median(off, axis=0)).max() < 3.5
         assert np.quantile(np.abs(off - np.median(off, axis=0)), 0.99) < 0.5
     np.testing.assert_allclose(lens.unbend(ours), centres(), atol=1e-6)
+    # Beyond the picture's edge nothing is known, as Blender has it but for the pixel or so.
+    shown = lens.shows(WIDTH, HEIGHT)[::-1]
+    assert (shown == (blenders[..., 3] > 0.5)).mean() > 0.97
     # And so the picture itself: where each pixel was.
     rows = np.dstack([centres(), np.ones((HEIGHT, WIDTH))])[::-1].astype(np.float32)
     straight = lens.straighten(rows)[::-1]
@@ -166,6 +169,24 @@ def test_a_picture_of_another_size_and_type_is_straightened_alike():
     for _ in range(50):
         radius = 40 / (1 - 1.5 * (radius / 200) ** 2)
     assert (straight >= 128).sum() == pytest.approx(np.pi * (radius / 2) ** 2, rel=0.03)
+
+
+def test_what_the_lens_did_not_show_is_not_known(scene, tmp_path):
+    """A lens that bends outwards: x stands for what it showed at x (1 + .5 (r / 200)^2), in pixels from the middle."""
+    lens = Lens("POLYNOMIAL", (0.5, 0.0, 0.0), 200.0, (80.0, 60.0), (160, 120), 1.0)
+    y, x = np.indices((120, 160)) + 0.5
+    across, down = x - 80, y - 60
+    stretch = 1 + 0.5 * (across**2 + down**2) / 200**2
+    expected = (np.abs(across * stretch) <= 80) & (np.abs(down * stretch) <= 60)
+    assert 0.8 < expected.mean() < 0.9
+    np.testing.assert_array_equal(lens.shows(160, 120), expected)
+    camera, _ = solved_clip(scene, tmp_path, 0.8)
+    request = api.gather([camera], None, frames=[FIRST, FIRST + 6])
+    assert request.mask_known.shape == request.masks.shape and 0.5 < request.mask_known.mean() < 1
+    assert not request.mask_known[:, 0, 0].any() and request.mask_known[:, 40:80, 60:100].all()
+    assert not request.masks[~request.mask_known].any()
+    request.save(tmp_path)
+    np.testing.assert_array_equal(Request.load(tmp_path).mask_known, request.mask_known)
 
 
 def test_a_kind_that_is_not_known_is_refused(scene, tmp_path, monkeypatch):

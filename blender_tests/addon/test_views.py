@@ -17,7 +17,7 @@ from dist_addon import api, properties
 from dist_addon.cli import reconstruct as command
 from dist_addon.scene import masks as scene_masks
 from dist_addon.scene.images import Picture
-from dist_addon.worker.dist_engine.protocol import RequestError
+from dist_addon.worker.dist_engine.protocol import Request, RequestError
 
 WIDTH, HEIGHT = 32, 24
 
@@ -150,6 +150,41 @@ def test_masks_of_a_folder_are_bright_or_opaque(scene, rig, tmp_path):
     assert abs(int(masks[0, 0, 0]) - 128) <= 1
     masks[0, 0, 0] = 0
     np.testing.assert_array_equal(masks, [255 * block(number) for number in (1, 2, 3)])
+
+
+def test_masks_that_were_erased_do_not_know(scene, rig, tmp_path):
+    erased = np.zeros((HEIGHT, WIDTH), bool)
+    erased[:, -8:] = erased[3, 3] = True
+    for number in range(3):
+        black_and_white = np.ones((HEIGHT, WIDTH, 4))
+        black_and_white[..., :3] = block(number)[..., None]
+        # Soft at the edge.
+        black_and_white[number, 11, :3] = 0.6
+        if number:
+            black_and_white[erased, 3] = 0
+            # An eraser leaves the colours as they were, and its own edge is soft.
+            black_and_white[erased, :3] = 0.5
+            black_and_white[10, 10, 3] = 0.8
+        write_picture(tmp_path / f"Cam{number}.png", black_and_white)
+    request = api.gather(rig, box(), masks=tmp_path)
+    assert request.mask_known[0].all()
+    np.testing.assert_array_equal(request.mask_known[1:], [~erased] * 2)
+    for number, mask in enumerate(request.masks):
+        expected = 255 * block(number) * ~(erased if number else np.zeros_like(erased))
+        assert abs(int(mask[number, 11]) - 153) <= 1
+        mask[number, 11] = expected[number, 11] = 0
+        np.testing.assert_array_equal(mask, expected)
+    request.save(tmp_path)
+    assert Request.load(tmp_path).mask_known[1].sum() == (~erased).sum()
+    # A cut-out is opaque where the thing is, whatever its colours; where all masks know, nothing says so.
+    for number in range(3):
+        cut = np.zeros((HEIGHT, WIDTH, 4))
+        cut[..., :3] = np.linspace(0, 1, WIDTH)[:, None] * (number != 2)
+        cut[..., 3] = block(number)
+        write_picture(tmp_path / f"Cam{number}.png", cut)
+    request = api.gather(rig, box(), masks=tmp_path)
+    np.testing.assert_array_equal(request.masks, [255 * block(number) for number in range(3)])
+    assert request.mask_known is None and api.gather(rig, box(), masks=None).mask_known is None
 
 
 def outline(corners: list[tuple[float, float]]) -> bpy.types.Mask:

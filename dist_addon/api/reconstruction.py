@@ -221,7 +221,7 @@ def gathering(
     on_surface = None if points is None else read_points(points, depsgraph, box)
     if tracks is not None:
         check_solved(tracks, shots)
-    views, covered, masked, shown, solve = yield from _look(shots, masks, colours, tracks, scene)
+    views, covered, masked, known, shown, solve = yield from _look(shots, masks, colours, tracks, scene)
     # Where the colours only paint the mesh, a fit can do without.
     with contextlib.nullcontext() if colours else contextlib.suppress(RequestError):
         if shots and shown is None:
@@ -235,6 +235,7 @@ def gathering(
         views=views,
         masks=covered,
         masked=None if masked.all() else masked,
+        mask_known=None if known is None or known.all() else known,
         pictures=shown,
         bounds=box,
         settings=settings,
@@ -267,16 +268,16 @@ def _code_of(start: bpy.types.Object) -> tuple[PriorFile, np.ndarray]:
 
 def _look(
     shots: list[Shot], masks: Masks, colours: bool, tracks: bpy.types.MovieClip | None, scene: bpy.types.Scene
-) -> Steps[tuple[list[View], np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]]:
-    """The cameras and the masks of shots, which of the masks there are, the pictures' colours where they were at hand,
-    and where the tracks' solve is in the world.
+) -> Steps[tuple[list[View], np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]]:
+    """The cameras and the masks of shots, which of the masks there are, where they know, the pictures' colours where
+    they were at hand, and where the tracks' solve is in the world.
     """
     if not shots:
-        return [], np.zeros((0, 1, 1), np.uint8), np.zeros(0, bool), None, None
+        return [], np.zeros((0, 1, 1), np.uint8), np.zeros(0, bool), None, None, None
     sources = scene_masks.mask_shots(shots, masks)
     size = scene_masks.mask_size(sources)
     scene_cameras.check_aspect(shots[0].camera, sources[0].picture.name, size, scene)
-    views, drawn, shown, solve = [], [], None, None
+    views, drawn, known, shown, solve = [], [], None, None, None
     if isinstance(masks, bpy.types.Mask):
         # What a script changed in it is not evaluated by itself.
         masks.update_tag()
@@ -288,17 +289,23 @@ def _look(
             if isinstance(masks, bpy.types.Mask):
                 mask = draw_layers(read_layers(masks, depsgraph), *size)
                 # It was drawn over the clip as it is.
-                drawn.append(mask if shot.lens is None else shot.lens.straighten(mask[..., None])[..., 0])
+                if shot.lens is not None:
+                    mask = shot.lens.straighten(mask[..., None])[..., 0] * shot.lens.shows(*size)
+                drawn.append(mask)
                 scene_masks.refuse_empty(drawn[-1], shot.who)
             if tracks is not None:
                 solve = solve_to_world(tracks, shot, depsgraph)
     if drawn:
         covered, masked = np.stack(drawn), np.ones(len(drawn), bool)
+        if any(shot.lens for shot in shots):
+            known = np.stack([shot.lens.shows(*size) if shot.lens else np.ones(size[::-1], bool) for shot in shots])
     else:
         if sources is shots and len(shots) * size[0] * size[1] <= scene_masks.MOST_COLOURED:
             shown = np.empty((len(shots), size[1], size[0], 3), np.uint8)
-        covered, masked = yield from scene_masks.read_masks(sources, masks, *size, may_lack=colours, colours=shown)
-    return views, covered, masked, shown, solve
+        covered, masked, known = yield from scene_masks.read_masks(
+            sources, masks, *size, may_lack=colours, colours=shown
+        )
+    return views, covered, masked, known, shown, solve
 
 
 def _with_tracks(
@@ -424,11 +431,12 @@ def making_bounds(
     try:
         shots = list_shots(found, frames, pictures)
         some = shots[:: -(-len(shots) // BOUNDS_VIEWS)]
-        views, covered, masked, _, _ = yield from _look(some, masks, True, None, scene)
+        views, covered, masked, known, _, _ = yield from _look(some, masks, True, None, scene)
         if not masked.any():
             raise RequestError("The pictures have no alpha, and no other source of masks was chosen.")
         chosen = np.flatnonzero(masked)
-        box, problem = scene_bounds.around_masks([views[i] for i in chosen], covered[chosen], rotation), ""
+        seen = None if known is None else known[chosen]
+        box, problem = scene_bounds.around_masks([views[i] for i in chosen], covered[chosen], rotation, seen), ""
     except RequestError as error:
         problem = str(error)
         try:

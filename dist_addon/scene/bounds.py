@@ -10,8 +10,8 @@ from ..worker.dist_engine.protocol import Bounds, RequestError, View, covered, w
 from . import cameras as scene_cameras
 
 SMALLEST = 1e-6
-# How far beyond the masks' reach is looked at first; cells along each side of the box; how often it is narrowed.
-REACH, CELLS, PASSES = 1.25, 32, 2
+# How far beyond the masks' reach is looked at first; cells along each side of the box, each time that it is narrowed.
+REACH, CELLS = 1.25, (32, 64)
 # Where the masks contradict each other, a hull being smaller than a mask by this share, one of so many may be wrong.
 SHORT, MISSES = 0.1, 6
 
@@ -51,7 +51,7 @@ def read_bounds(empty: bpy.types.Object | None, depsgraph: bpy.types.Depsgraph) 
     return Bounds(center=matrix[:3, 3].copy(), rotation=rotation, half_size=half_size)
 
 
-def around_masks(views: list[View], masks: np.ndarray, rotation: np.ndarray) -> Bounds:
+def around_masks(views: list[View], masks: np.ndarray, rotation: np.ndarray, known: np.ndarray | None = None) -> Bounds:
     """Return the box around what all masks show: around the visual hull (Laurentini 1994) on a coarse grid.
 
     Parameters
@@ -62,6 +62,8 @@ def around_masks(views: list[View], masks: np.ndarray, rotation: np.ndarray) -> 
         Coverage, 0 to 255. Where a frame's edge cuts a mask, the thing may go on.
     rotation : (3, 3) array
         The box's axes in the world, in columns.
+    known : (V, H, W) bool array, optional
+        Where the masks know whether they show the thing; elsewhere they may.
 
     Raises
     ------
@@ -69,9 +71,10 @@ def around_masks(views: list[View], masks: np.ndarray, rotation: np.ndarray) -> 
         The lines of sight through the masks do not meet, or no place is within all masks.
     """
     rectangles, sums = [], []
-    for mask in masks:
+    for number, mask in enumerate(masks):
         shown = covered(mask)
         rectangles.append([np.flatnonzero(shown.any(axis=axis))[[0, -1]] + [0, 1] for axis in (0, 1)])
+        shown = shown if known is None else shown | ~known[number]
         # How many pixels are shown above and to the left of each pixel's upper left corner.
         sums.append(np.pad(shown.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0))))
     ends = np.transpose(rectangles, (0, 2, 1)).astype(np.float64)
@@ -105,9 +108,9 @@ def _hull(
 
     The third is the places (N, 3) in the world that they show.
     """
-    for _ in range(PASSES):
-        cell = (high - low) / CELLS
-        ticks = [first + (np.arange(CELLS) + 0.5) * step for first, step in zip(low, cell, strict=True)]
+    for count in CELLS:
+        cell = (high - low) / count
+        ticks = [first + (np.arange(count) + 0.5) * step for first, step in zip(low, cell, strict=True)]
         places = np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1).reshape(-1, 3) @ rotation.T
         missed = np.zeros(len(places), np.int32)
         for view, counts in zip(views, sums, strict=True):

@@ -47,13 +47,27 @@ def render_size(scene: bpy.types.Scene) -> tuple[int, int]:
     return max(int(render.resolution_x * share), 1), max(int(render.resolution_y * share), 1)
 
 
+def whole_frame(size: tuple[int, int], scene: bpy.types.Scene) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The width and height of the frame that a picture is of, and where in it its top left corner is, in pixels.
+
+    The picture itself, but for one that is as large as what Crop to Render Region leaves of the scene's renders.
+    """
+    render, whole = scene.render, render_size(scene)
+    if not (render.use_border and render.use_crop_to_border):
+        return size, (0, 0)
+    # As Blender's render_init_from_main: rounded down, rows from the bottom.
+    left, right = (int(share * whole[0]) for share in (render.border_min_x, render.border_max_x))
+    bottom, top = (int(share * whole[1]) for share in (render.border_min_y, render.border_max_y))
+    return (whole, (left, whole[1] - top)) if size == (right - left, top - bottom) else (size, (0, 0))
+
+
 def check_aspect(camera: bpy.types.Object, picture: str, size: tuple[int, int], scene: bpy.types.Scene) -> None:
     """Raise `RequestError` where a picture's shape is not that of the scene's render, beyond rounding to pixels.
 
     Blender's frame depends on the render's shape, so a picture of another shape was not seen through this frame.
     """
     wide, high = scene.render.resolution_x, scene.render.resolution_y
-    width, height = size
+    width, height = whole_frame(size, scene)[0]
     # A pixel either way: Blender rounds a render's size down.
     fits = abs(width * high - height * wide) <= max(wide, high)
     if not fits:
@@ -76,9 +90,9 @@ def intrinsics(
     ----------
     camera : Object
     size : (width, height), pixels
-        Of the picture, whose shape is that of the scene's render.
+        Of the picture, whose shape is that of the scene's render, or of its Render Region.
     scene : Scene
-        Its render settings hold the pixel aspect.
+        Its render settings hold the pixel aspect and the region.
     depsgraph : Depsgraph
         Where the camera, with its animation and drivers, is evaluated.
 
@@ -99,7 +113,7 @@ def intrinsics(
             f"Camera “{camera.name}” is {'orthographic' if data.type == 'ORTHO' else data.type.lower()}: "
             "only perspective cameras can be used. Set its Lens Type to Perspective, or leave it out."
         )
-    width, height = size
+    (width, height), (left, top) = whole_frame(size, scene)
     aspect = scene.render.pixel_aspect_y / scene.render.pixel_aspect_x
     fit = data.sensor_fit
     if fit == "AUTO":
@@ -112,8 +126,8 @@ def intrinsics(
     focal = data.lens / sensor * span
     return np.array(
         [
-            [focal, 0.0, width / 2 - data.shift_x * span],
-            [0.0, focal / aspect, height / 2 + data.shift_y * span / aspect],
+            [focal, 0.0, width / 2 - data.shift_x * span - left],
+            [0.0, focal / aspect, height / 2 + data.shift_y * span / aspect - top],
             [0.0, 0.0, 1.0],
         ]
     )

@@ -65,15 +65,19 @@ class Lens:
     def straighten(self, pixels: np.ndarray) -> np.ndarray:
         """Return a picture (H, W, C), rows from top to bottom, of the same type, without the distortion.
 
-        What the lens did not show is as it is along the picture's border.
+        What the lens did not show is as it is along the picture's border; see `shows`.
         """
         height, width, channels = pixels.shape
-        places, right, down = _where(self, width, height)
+        places, right, down, _ = _where(self, width, height)
         flat = pixels.reshape(-1, channels)
         upper = flat[places] * (1 - right) + flat[places + 1] * right
         lower = flat[places + width] * (1 - right) + flat[places + width + 1] * right
         straight = (upper * (1 - down) + lower * down).reshape(height, width, channels)
         return straight if pixels.dtype == np.float32 else np.round(straight).astype(pixels.dtype)
+
+    def shows(self, width: int, height: int) -> np.ndarray:
+        """Which pixels (height, width) of a picture without the distortion the lens showed."""
+        return _where(self, width, height)[3]
 
     def _apply(self, flat: np.ndarray) -> np.ndarray:
         """Move places (..., 2) as the model says: from straight to bent, but Nuke's the other way around."""
@@ -147,8 +151,10 @@ def lens_of(clip: bpy.types.MovieClip) -> Lens | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _where(lens: Lens, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pixel without distortion, four neighbours' first one (N,), and shares (N, 1) of the right and lower."""
+def _where(lens: Lens, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For each pixel without distortion, four neighbours' first one (N,), and shares (N, 1) of the right and lower; and
+    whether (height, width) its middle is in the lens's picture.
+    """
     rows, columns = np.indices((height, width))
     places = np.stack([(columns + 0.5) / width, 1 - (rows + 0.5) / height], axis=-1).reshape(-1, 2)
     found = lens.bend(places)
@@ -156,4 +162,5 @@ def _where(lens: Lens, width: int, height: int) -> tuple[np.ndarray, np.ndarray,
     spots = np.nan_to_num(spots).clip(0, [width - 1, height - 1])
     corner = np.floor(spots).clip(0, [max(width - 2, 0), max(height - 2, 0)]).astype(np.int64)
     right, down = (spots - corner).astype(np.float32).T
-    return corner[:, 1] * width + corner[:, 0], right[:, None], down[:, None]
+    shown = ((found >= 0) & (found <= 1)).all(axis=1).reshape(height, width)
+    return corner[:, 1] * width + corner[:, 0], right[:, None], down[:, None], shown

@@ -23,6 +23,9 @@ KEY_OUT = (
 MOST_PIXELS, MOST_COLOURED = 2_000_000_000, 500_000_000
 # So many pictures' problems are told at once.
 MOST_PROBLEMS = 3
+# A mask file with alpha is opaque where the thing is, as a cut-out is; but one that is black and white where it is
+# opaque was erased where it does not know: so much of that is either, to within this, and so much is black.
+PURE, NEAR, LEAST_BLACK = 0.9, 0.1, 0.2
 
 
 # None: the pictures' alpha. A path: a folder of masks, by the pictures' or the cameras' names, or by number.
@@ -77,7 +80,7 @@ def read_masks(
     height: int,
     may_lack: bool = False,
     colours: np.ndarray | None = None,
-) -> Steps[tuple[np.ndarray, np.ndarray]]:
+) -> Steps[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
     """Read the masks of shots (see `mask_shots`) whose masks are pictures of this size.
 
     Parameters
@@ -93,6 +96,9 @@ def read_masks(
         Coverage, 0 to 255, rows from top to bottom.
     (V,) bool array
         Whether there is a mask.
+    (V, H, W) bool array or None
+        Where the masks know whether they show the thing; None: everywhere. They do not beyond the edge of a picture
+        whose lens is straightened, nor where a file is erased.
 
     Raises
     ------
@@ -100,6 +106,7 @@ def read_masks(
         Pictures cannot be read, tell no mask, show nothing, or differ in size: some of them are named.
     """
     made = np.empty((len(shots), height, width), np.uint8)
+    unknown: dict[int, np.ndarray] = {}
     problems: list[str] = []
     last = ""
     if isinstance(masks, Background) and not 0 < masks.tolerance < 1:
@@ -115,8 +122,15 @@ def read_masks(
                 continue
             if isinstance(masks, Background):
                 mask[:] = _differing(pixels, masks.tolerance, shot.who)
+            elif masks is not None and (erased := _erased(pixels)) is not None:
+                mask[:] = _to_bytes(pixels[..., :3].mean(axis=2))
+                unknown[number] = erased
             else:
                 mask[:] = _covered(pixels, shot.who, is_mask=masks is not None)
+            if shot.lens is not None:
+                unknown[number] = unknown.get(number, False) | ~shot.lens.shows(width, height)
+            if number in unknown:
+                mask[unknown[number]] = 0
             refuse_empty(mask, shot.who)
         except RequestError as error:
             told = str(error).removeprefix(shot.who)
@@ -127,7 +141,11 @@ def read_masks(
             break
     if problems:
         raise RequestError("\n".join(problems))
-    return made, made.any(axis=(1, 2))
+    known = np.ones(made.shape, bool) if unknown else None
+    for number, where in unknown.items():
+        assert known is not None
+        known[number] = ~where
+    return made, made.any(axis=(1, 2)), known
 
 
 def read_colours(shots: list[Shot], width: int, height: int) -> Steps[np.ndarray]:
@@ -168,6 +186,17 @@ def refuse_empty(mask: np.ndarray, who: str) -> None:
         raise RequestError(
             f"{who} has an empty mask: it shows nothing. Take the camera out of the collection, or leave the frame out."
         )
+
+
+def _erased(pixels: np.ndarray) -> np.ndarray | None:
+    """Where (H, W) the file of a mask (H, W, 4) was erased; None where its alpha says something else, or nothing."""
+    clear = pixels[..., 3] < 0.5
+    left = pixels[~clear][:, :3]
+    if not clear.any() or not len(left):
+        return None
+    black, white = (left <= NEAR).all(axis=1), (left >= 1 - NEAR).all(axis=1)
+    told = white.any() and black.mean() >= LEAST_BLACK and (black | white).mean() >= PURE
+    return clear if told else None
 
 
 def _covered(pixels: np.ndarray, who: str, is_mask: bool) -> np.ndarray:

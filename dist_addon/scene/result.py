@@ -91,8 +91,10 @@ def add_cameras(result: Result, scene: bpy.types.Scene) -> list[bpy.types.Object
         view = found.view
         named: bpy.types.Object | None = bpy.data.objects.get(view.name)
         old = named if named is not None and named.type == "CAMERA" else None
-        refined = replace(view, name=f"{view.name} refined")
-        camera = scene_cameras.add_camera(refined, (found.width, found.height), old, collection(scene))
+        size, (left, top) = scene_cameras.whole_frame((found.width, found.height), scene)
+        K = np.add(view.K, [[0, 0, left], [0, 0, top], [0, 0, 0]])
+        refined = replace(view, name=f"{view.name} refined", K=K)
+        camera = scene_cameras.add_camera(refined, size, old, collection(scene))
         if view.name in result.report["iou"]:
             camera["dist_iou"] = result.report["iou"][view.name]
         camera["dist_turned"], camera["dist_moved"] = found.turned, found.moved
