@@ -20,7 +20,7 @@ METAVARS = {
     "folder": "DIR",
     "frames": "FIRST:LAST[:STEP]",
     "masks": "alpha|background|DIR|NAME",
-    "prior": "NAME|FILE",
+    "prior": "anything|NAME|FILE",
     "number": "X",
     **dict.fromkeys(THINGS, "NAME"),
 }

@@ -15,7 +15,7 @@ from .result import select
 
 
 class DIST_OT_make_bounds(ReadingOperator, bpy.types.Operator):
-    """Bring the bounds around what all masks show, or else where the cameras look; their rotation stays, and where none are chosen, an upright Empty is added. Turn it so that its -Y is the thing's front"""  # noqa: D400, E501
+    """Bring the bounds around what all masks show, or else where the cameras look; their rotation stays, and where none are chosen, an upright Empty is added. For a shape prior, turn it so that its -Y is the thing's front"""  # noqa: D400, E501
 
     bl_idname = "dist.make_bounds"
     bl_label = "Make Bounds"

@@ -1,4 +1,4 @@
-"""The bounds Empty: roughly where the thing stands, how large it is, its up and its front."""
+"""The bounds Empty: roughly where the thing stands and how large it is; for a prior, its up and its front."""
 
 from __future__ import annotations
 
