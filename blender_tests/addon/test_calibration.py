@@ -111,7 +111,8 @@ def test_the_pictures_come_as_masks(scene, tmp_path):
     cameras = looking_at_origin(3)
     camera_files.write_transforms(tmp_path / "Set", cameras)
     camera_files.write_pictures(tmp_path / "Set", cameras)
-    # So Blender's file browser calls a folder, with the name of the open file.
+    # So Blender's file browser calls a folder, with the name of the open file, which may be there.
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "Set" / "untitled.blend"))
     assert bpy.ops.dist.import_cameras(filepath=str(tmp_path / "Set" / "untitled.blend")) == {"FINISHED"}
     assert set(bpy.context.selected_objects) == set(scene.dist.cameras.objects)
     chosen = scene.dist.cameras

@@ -91,13 +91,14 @@ def tell():
     area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
     regions = {r.type: [r.x, window.height - r.y - r.height, r.width, r.height] for r in area.regions}
     sidebar = next(r for r in area.regions if r.type == "UI")
-    colour = bpy.context.preferences.themes[0].user_interface.wcol_tool.inner
+    colours = bpy.context.preferences.themes[0].user_interface.wcol_tool
     state = {
         "told": told,
         "copied": copied,
         "regions": regions,  # x, y from the top, width, height
         "tab": sidebar.active_panel_category,
-        "button": [round(255 * part) for part in colour],
+        "button": [round(255 * part) for part in colours.inner],
+        "accent": [round(255 * part) for part in colours.inner_sel],
         "file": bpy.data.filepath,
         "frame": window.scene.frame_current,
         "objects": {thing.name: about(thing) for thing in window.scene.objects},

@@ -1,7 +1,8 @@
-"""Files as users have them, made headless: a table's pictures, inputs chosen, the sidebar open."""
+"""Files as users have them, made headless: a thing's pictures, inputs chosen or still to import, the sidebar open."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import bpy
@@ -15,7 +16,9 @@ SEED = 10_002
 
 
 def write(folder: Path) -> None:
-    """Write ``cameras.blend``, of several cameras, and ``shot.blend``, of one that moves."""
+    """Write ``cameras.blend``, of several cameras, ``shot.blend``, of one that moves, and ``anything/start.blend``, with
+    nothing in it: beside it are the pictures of a thing of no class, and a file of their cameras.
+    """
     demo_scene.SIZE = SIZE
     dist_addon.register()
     try:
@@ -31,8 +34,41 @@ def write(folder: Path) -> None:
         _save(folder / "priors.blend")
         _animate(made.pictures, folder / "pictures")
         _save(folder / "shot.blend")
+        _write_anything(folder / "anything")
     finally:
         dist_addon.unregister()
+
+
+def _write_anything(folder: Path) -> None:
+    """Take pictures of Blender's monkey, and leave only them, their cameras in a file, and where to look."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.mesh.primitive_monkey_add()
+    monkey = bpy.context.object
+    monkey.modifiers.new("Smooth", "SUBSURF")
+    bpy.ops.object.convert(target="MESH")
+    made = demo_scene.build(*demo_scene.world_mesh(monkey), folder / "images", fitted=COUNT, held_back=1)
+    (folder / "transforms.json").write_text(
+        json.dumps({"frames": [_frame(camera) for camera in made.pictures.objects]}), encoding="utf-8"
+    )
+    for picture in (folder / "images").glob("held_back*"):
+        picture.unlink()
+    for camera in (*made.pictures.objects, *made.held_back.objects):
+        bpy.data.objects.remove(camera)
+    for collection in (made.pictures, made.held_back):
+        bpy.data.collections.remove(collection)
+    _lay_out(made.bounds)
+    bpy.data.objects.remove(made.bounds)
+    bpy.data.orphans_purge()
+    bpy.context.scene.dist.quality = "preview"
+    _save(folder / "start.blend")
+
+
+def _frame(camera: bpy.types.Object) -> dict[str, object]:
+    """A camera as a ``transforms.json`` has it: its axes are Blender's."""
+    image = Path(camera.data.background_images[0].image.filepath).name
+    focal = camera.data.lens / camera.data.sensor_width * SIZE
+    pose = [list(row) for row in camera.matrix_world]
+    return {"file_path": f"images/{image}", "fl_x": focal, "w": SIZE, "h": SIZE, "transform_matrix": pose}
 
 
 def _lay_out(bounds: bpy.types.Object) -> None:

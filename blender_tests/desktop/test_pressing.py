@@ -147,6 +147,31 @@ def test_a_prior_is_chosen_by_its_picture_and_views_are_checked(open_file: OpenF
         assert window.state()["prior"] in {"anything", "aeroplane", "car", "chair", "sofa"}
 
 
+def test_a_thing_of_no_class_from_its_cameras_file_to_its_mesh(open_file: OpenFile):
+    with open_file("anything/start.blend") as window:
+        window.choose_tab("DIST")
+        assert window.state()["prior"] == "anything"
+        lights = window.state()["objects"]
+        window.press("dist.import_cameras(")
+        # The file browser shows the folder that the file is in, and where the cameras are.
+        window.accept()
+        window.wait(lambda: len(window.state()["objects"]) == len(lights) + 8, 60, "the cameras")
+        things = window.state()["objects"]
+        before = middle(window)
+
+        pressed = window.press("dist.reconstruct(")
+        window.wait(lambda: shapes(window), LONG, "the mesh")
+        print(f"\nFrom the click to the mesh of a thing of no class: {time.time() - pressed:.1f} s")
+        window.rest()
+        window.shoot(SHOTS / "anything.png")
+        ((name, made),) = shapes(window).items()
+        iou = [value for key, value in made["numbers"].items() if key.startswith("dist_iou_")]
+        assert made["type"] == "MESH" and made["faces"] > 500
+        assert len(iou) == 8 and np.median(iou) > 0.9
+        assert window.state()["objects"].keys() - {name} == things.keys()
+        assert changed(before, middle(window)) > 0.1
+
+
 def test_a_moving_camera_cancel_and_quit(open_file: OpenFile):
     with open_file("shot.blend") as window:
         window.choose_tab("DIST")

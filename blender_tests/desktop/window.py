@@ -23,6 +23,8 @@ OBSERVER = Path(__file__).with_name("observer.py")
 SHOTS = ROOT / ".cache" / "desktop"
 # Of a button, in pixels: checkboxes have the same colour.
 SMALLEST = (16, 12)
+# How wide at least the button is that a file browser goes on with: other things of its colour are smaller.
+WIDE = 80
 
 
 def until(condition: Callable[[], Any], seconds: float, every: float = 0.05) -> bool:
@@ -184,6 +186,19 @@ class Window:
         began = time.time()
         self.click(*place)
         return began
+
+    def accept(self) -> None:
+        """Press the button that Blender's file browser goes on with, once it is open."""
+
+        def places() -> np.ndarray:
+            mask = np.all(self.pixels() == self.state()["accent"][:3], axis=-1)
+            lengths = np.lib.stride_tricks.sliding_window_view(mask, WIDE, axis=1).all(axis=2)
+            return np.argwhere(lengths)
+
+        self.wait(lambda: len(places()), 60, "the file browser")
+        self.rest()
+        row, column = np.median(places(), axis=0)
+        self.click(column + WIDE / 2, row)
 
     def ticks(self, since: float, until: float) -> np.ndarray:
         """Rows of a 20 ms timer in the window within a span of time, (N, 4), as `observer` tells them."""

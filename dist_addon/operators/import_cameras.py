@@ -53,7 +53,7 @@ class DIST_OT_import_cameras(bpy.types.Operator):
         """Add the cameras and choose them."""
         path = Path(bpy.path.abspath(self.filepath))
         # Blender's file browser proposes the open file's name, which stands for the folder.
-        if path.suffix == ".blend" and not path.exists():
+        if path.suffix == ".blend":
             path = path.parent
         try:
             found = api.import_cameras(path, None if self.up == "usual" else self.up, context.scene)
