@@ -265,7 +265,7 @@ def inputs(scene: bpy.types.Scene, given: Mapping[str, Any] | None = None) -> di
         A choice is incomplete.
     """
     given = given or {}
-    values = _values(of(scene)) | given
+    values = {**_values(of(scene)), **given}
     made = {"scene": scene}
     for each in INPUTS:
         if PANEL not in each.doors:

@@ -16,8 +16,8 @@ SEED = 10_002
 
 
 def write(folder: Path) -> None:
-    """Write ``cameras.blend``, of several cameras, ``shot.blend``, of one that moves, and ``anything/start.blend``, with
-    nothing in it: beside it are the pictures of a thing of no class, and a file of their cameras.
+    """Write ``cameras.blend``, of several cameras, ``shot.blend``, of one that moves, and ``anything/start.blend``, of
+    none: beside it are the pictures of a thing of no class, and a file of their cameras.
     """
     demo_scene.SIZE = SIZE
     dist_addon.register()

@@ -72,7 +72,8 @@ def rerun(folder: str | os.PathLike[str], *, worker_folder: Path = WORKER_FOLDER
 
     def write(target: Path) -> None:
         # Without a prior the thing is of no class.
-        if task not in (TRAIN, IMPORT) and (getattr(request, "prior", "") or (old / PRIOR_FILE).is_file()):
+        named: str = getattr(request, "prior", "")
+        if task not in (TRAIN, IMPORT) and (named or (old / PRIOR_FILE).is_file()):
             copy_file(old / PRIOR_FILE, target / PRIOR_FILE)
         request.save(target)
 

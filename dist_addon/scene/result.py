@@ -109,7 +109,7 @@ def is_result(thing: bpy.types.Object | None) -> bool:
 
 def has_code(thing: bpy.types.Object | None) -> bool:
     """Whether an object's shape is that of a code."""
-    return is_result(thing) and not why_no_code(thing)
+    return thing is not None and not why_no_code(thing)
 
 
 def why_no_code(thing: bpy.types.Object) -> str:
