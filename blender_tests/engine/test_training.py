@@ -404,6 +404,7 @@ def test_arrays_come_back(tmp_path: Path) -> None:
         ({"name": "../up"}, "cannot be a prior's name"),
         ({"name": "a\nb"}, "cannot be a prior's name"),
         ({"name": "CON"}, "cannot be a prior's name"),
+        ({"name": "Anything"}, "which stands for no class"),
         ({"name": "x" * 101}, "at most 100"),
         ({"meshes": boxes()[:1]}, "there are 1"),
         ({"up": "+w"}, "two different axes"),
