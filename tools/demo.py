@@ -71,7 +71,7 @@ def demo(options: argparse.Namespace) -> int:
             read_task(out / "job")  # of the last run: nothing may be taken from it
             shutil.rmtree(out / "job")
         dist_addon.register()
-        demo_scene.choose_inputs(scene, options.quality)
+        demo_scene.choose_inputs(scene, options.prior, options.quality)
         bar = Bar()
         with _stage("reconstruction", stages):
             try:

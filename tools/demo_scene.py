@@ -5,6 +5,7 @@ Runs in the tools' environment. The frame is Blender's world: Z up, Blender unit
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,10 +164,13 @@ def clay() -> bpy.types.Material:
     return material
 
 
-def choose_inputs(scene: DemoScene, quality: str) -> None:
+def choose_inputs(scene: DemoScene, prior: str, quality: str) -> None:
     """Fill in the add-on's panel (the add-on is registered), so that the saved file is ready for Reconstruct."""
     chosen = bpy.context.scene.dist
     chosen.cameras, chosen.bounds, chosen.quality = scene.pictures, scene.bounds, quality
+    # A prior that is a file is none of the sidebar's choices.
+    with contextlib.suppress(TypeError):
+        chosen.prior = prior
 
 
 def save(path: Path, scene: DemoScene) -> None:

@@ -23,8 +23,7 @@ def write(folder: Path) -> None:
     dist_addon.register()
     try:
         made = demo_scene.build(*tables.make_table(SEED), folder / "pictures", fitted=COUNT, held_back=1)
-        demo_scene.choose_inputs(made, "preview")
-        bpy.context.scene.dist.prior = "table"
+        demo_scene.choose_inputs(made, "table", "preview")
         for camera in list(made.held_back.objects):
             bpy.data.objects.remove(camera)
         bpy.data.collections.remove(made.held_back)
