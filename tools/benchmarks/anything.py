@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from dist_engine.protocol import Bounds, Request, Settings, View, covered
+from dist_engine.protocol import Bounds, Request, RequestError, Settings, View, covered
 from dist_engine.reference import evaluation
 
 from . import figures, scenes, things
@@ -23,6 +23,8 @@ from .scenes import Row
 from .things import Mesh
 
 METHODS = ("hull", "outlines", "colours", "prior", "freed")
+# Those that compare colours; a prior alone goes by outlines, as it does by default.
+COLOURED = ("colours", "freed")
 # Things that a built-in prior knows the like of.
 CLASSES = {"table": "table"}
 # As the add-on's "normal".
@@ -63,15 +65,38 @@ def run(options: argparse.Namespace) -> None:
             for method in options.methods:
                 if method in ("prior", "freed") and name not in CLASSES:
                     continue
-                found, row = measured(options, scene, views, method)
+                try:
+                    found, row = measured(options, scene, views, method)
+                except RequestError as error:
+                    left_out.append(f"{name}, {views} views, {method}: {error}")
+                    continue
                 rows.append(row)
                 print(scenes.line(row), flush=True)
                 shown[method, views] = found
-        if options.pictures:
-            figures.beside(options, name, (scene.vertices, scene.faces), shown, scene.held_back.views[:2])
+        if options.pictures and shown:
+            draw(options, scene, shown)
     scenes.write(options, rows)
     if left_out:
-        raise SystemExit("\nLEFT OUT, since they could not be fetched:\n" + "\n".join(left_out))
+        raise SystemExit("\nLEFT OUT:\n" + "\n".join(left_out))
+
+
+def draw(options: argparse.Namespace, scene: Scene, found: dict[tuple[str, int], Mesh]) -> None:
+    """A sheet: the truth and what methods found of it, a line each number of views, from two held-back views."""
+
+    def seen(mesh: Mesh | None) -> np.ndarray | None:
+        size = scene.held_back.masks.shape[:0:-1]
+        return (
+            None
+            if mesh is None
+            else np.hstack([figures.relief(mesh, view, size) for view in scene.held_back.views[:2]])
+        )
+
+    true = seen((scene.vertices, scene.faces))
+    lines = {
+        f"{views} views": [true, *[seen(found.get((method, views))) for method in options.methods]]
+        for views in options.views
+    }
+    figures.tiles(options, scene.name, ["truth", *options.methods], lines)
 
 
 def measured(options: argparse.Namespace, scene: Scene, views: int, method: str) -> tuple[Mesh, Row]:
@@ -115,7 +140,7 @@ def asked(scene: Scene, given: Photographs, method: str) -> tuple[Request, Path 
         iterations=STEPS,
         rays=RAYS,
         mesh_resolution=RESOLUTION,
-        compare_colours=method != "outlines",
+        compare_colours=method in COLOURED,
         freedom="some" if method == "freed" else "none",
         device="cpu",
         threads=1,
@@ -124,7 +149,7 @@ def asked(scene: Scene, given: Photographs, method: str) -> tuple[Request, Path 
     request = Request(
         views=given.views,
         masks=given.masks,
-        pictures=None if method == "outlines" else given.pictures,
+        pictures=given.pictures if method in COLOURED else None,
         bounds=Bounds((low + high) / 2, np.eye(3), (high - low) / 2) if prior else None,
         settings=settings,
         prior=prior,

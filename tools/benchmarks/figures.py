@@ -98,48 +98,36 @@ def curves(options: argparse.Namespace, name: str, rows: list[Row], by: str, col
     _save(figure, options, name)
 
 
-def beside(
-    options: argparse.Namespace, name: str, truth: Mesh, found: dict[tuple[str, int], Mesh], views: list[View]
-) -> None:
-    """Draw the truth and what methods found of it, a line each number of views, a column each method; see `relief`.
+def tiles(options: argparse.Namespace, name: str, titles: list[str], lines: dict[str, list[np.ndarray | None]]) -> None:
+    """Draw pictures in a grid into ``DIR/<name>.png``: a title each column, and a name each line.
 
-    Parameters
-    ----------
-    options : Namespace
-    name : str
-        The figure's file becomes ``DIR/<name>.png``.
-    truth : Mesh
-    found : dict
-        Meshes by method and number of views.
-    views : list of View
-        From where to look; the pictures are side by side.
+    Pictures are (H, W) or (H, W, 3) uint8 arrays; None leaves a gap.
     """
-    methods, counts = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
-    blank = np.full((RELIEF, RELIEF * len(views)), 255, np.uint8)
-    plot = _pyplot()
-    size = CELL * 1.6 * len(views) * (len(methods) + 1), CELL * 1.8 * len(counts)
-    figure, axes = plot.subplots(len(counts), len(methods) + 1, figsize=size, squeeze=False, layout="constrained")
-    true = np.concatenate([relief(*truth, view) for view in views], 1)
-    for line, count in zip(axes, counts, strict=True):
-        line[0].set_ylabel(f"{count} views", fontsize=7)
-        for axis, method in zip(line, [None, *methods], strict=True):
-            mesh = found.get((method, count)) if method else None
-            seen = blank if mesh is None else np.concatenate([relief(*mesh, view) for view in views], 1)
-            axis.imshow(true if method is None else seen, cmap="gray", vmin=0, vmax=255)
+    if not options.pictures:
+        return
+    first = next(tile for line in lines.values() for tile in line if tile is not None)
+    high, wide = 1.8, 1.8 * first.shape[1] / first.shape[0]
+    figure, axes = _pyplot().subplots(
+        len(lines), len(titles), figsize=(wide * len(titles), high * len(lines)), squeeze=False, layout="constrained"
+    )
+    for row, (label, line) in zip(axes, lines.items(), strict=True):
+        row[0].set_ylabel(label, fontsize=7)
+        for axis, title, tile in zip(row, titles, line, strict=True):
+            axis.imshow(np.full_like(first, 255) if tile is None else tile, cmap="gray", vmin=0, vmax=255)
             axis.set(xticks=[], yticks=[], frame_on=False)
-            axis.set_title(method or "truth", fontsize=8)
+            axis.set_title(title, fontsize=8)
     _save(figure, options, name)
 
 
-def relief(vertices: np.ndarray, faces: np.ndarray, view: View) -> np.ndarray:
-    """What a camera sees of a mesh under a raking light, (RELIEF, RELIEF) uint8, flat triangles on white.
+def relief(mesh: Mesh, view: View, size: tuple[int, int]) -> np.ndarray:
+    """What a camera sees of a mesh under a raking light, uint8, flat triangles on white; `RELIEF` along its long side.
 
-    The camera's picture is square.
+    `size` is the width and height that the view's K is for.
     """
-    pixels = 2 * view.K[0, 2]
-    seen = replace(view, K=np.diag([RELIEF / pixels, RELIEF / pixels, 1]) @ view.K)
-    face, _ = first_hits(vertices, faces, seen, RELIEF)
-    normals = evaluation.face_normals(vertices, faces)[face] @ view.world_to_camera[:, :3].T
+    scale = RELIEF / max(size)
+    seen = replace(view, K=np.diag([scale, scale, 1]) @ view.K)
+    face, _ = first_hits(*mesh, seen, (round(size[0] * scale), round(size[1] * scale)))
+    normals = evaluation.face_normals(*mesh)[face] @ view.world_to_camera[:, :3].T
     # Most of it from the side: what is a little off casts a shade.
     light = (normals @ [-0.85, -0.35, -0.4]).clip(0) * 190 + (normals @ [0.4, 0.2, -0.9]).clip(0) * 45 + 20
     return np.where(face >= 0, light, 255).clip(0, 255).astype(np.uint8)
