@@ -1,8 +1,8 @@
 """Photographs of a real thing: how well its outline is told in those that are held back.
 
 ``FOLDER`` holds pictures and a file of cameras that the add-on's **Import Cameras** reads. Masks are the pictures'
-alpha, or the files of the folder ``--masks``; or the background is dark and plain, and they are made from it: what is in
-its shadows is unknown. What is unknown does not count.
+alpha, or the files of the folder ``--masks``; or the background is dark and plain, and they are made from it: what is
+in its shadows is unknown. What is unknown does not count.
 """
 
 from __future__ import annotations
