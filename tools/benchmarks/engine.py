@@ -61,19 +61,11 @@ def alone(work: Callable[..., Given], *given: Any) -> tuple[Given, dict[str, flo
     """Do some work in a new process of one thread, and measure it: what it returns, and its cost.
 
     The cost is ``seconds`` and ``cpu_seconds`` of the work, without what starting takes, and ``peak_mb`` of the whole
-    process.
+    process. Later processes of this one have one thread, too.
     """
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            return pool.submit(_measured, work, *given).result()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_measured, work, *given).result()
 
 
 def _measured(work: Callable[..., Given], *given: Any) -> tuple[Given, dict[str, float]]:

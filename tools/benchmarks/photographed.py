@@ -7,6 +7,7 @@ are ordered so that the first are spread, whatever their number, and in 4 others
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from dist_engine.protocol import View, covered
+from dist_engine.training.sampling import normalisation
 from PIL import Image
 
 from .things import CACHE, make
@@ -24,9 +26,12 @@ from .things import CACHE, make
 VERSION = 1
 SIZE, SAMPLES, FILL, DISTANCE = 256, 24, 0.92, 4.0
 DIRECTIONS, HELD_BACK = 24, 4
+NAMES = [f"view {n:02d}" for n in range(DIRECTIONS)] + [f"held back {n}" for n in range(HELD_BACK)]
 COLOURS = ((0.02, 0.05, 0.3), (0.8, 0.15, 0.05), (0.9, 0.85, 0.6), (0.05, 0.3, 0.1))
 # Triangles of these meet in edges that are meant.
 FLAT = ("table",)
+# Things that a built-in prior knows the like of.
+PRIORS = {"table": "table"}
 
 
 @dataclass(frozen=True)
@@ -39,17 +44,18 @@ class Photographs:
         World to camera; the world is the thing's own frame.
     masks : (V, H, W) uint8 array
         0 or 255.
-    pictures : (V, H, W, 3) uint8 array
+    pictures : (V, H, W, 3) uint8 array or None
         sRGB, not multiplied by alpha.
     """
 
     views: list[View]
     masks: np.ndarray
-    pictures: np.ndarray
+    pictures: np.ndarray | None
 
     def first(self, count: int) -> Photographs:
         """The first views."""
-        return Photographs(self.views[:count], self.masks[:count], self.pictures[:count])
+        pictures = None if self.pictures is None else self.pictures[:count]
+        return Photographs(self.views[:count], self.masks[:count], pictures)
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,15 @@ class Scene:
     Attributes
     ----------
     name : str
+    prior : str
+        The built-in one that knows the like of it; "" where none does.
     vertices, faces : (N, 3) and (M, 3) arrays
-        The truth, wound outwards; the farthest vertex is 1 from the origin.
+        The truth, wound outwards, +Z up, -Y front; the farthest vertex is 1 from the origin.
     seen, held_back : Photographs
     """
 
     name: str
+    prior: str
     vertices: np.ndarray
     faces: np.ndarray
     seen: Photographs
@@ -81,24 +90,45 @@ def photographed(name: str, seed: int = 0) -> Scene:
     """
     path = CACHE / f"{name}-{seed}-{VERSION}.npz"
     if not path.is_file():
-        print(f"Pictures of {name}, seed {seed} …", flush=True)
-        vertices, faces = make(name, seed)
-        rgba, views = _render(vertices, faces, seed, name not in FLAT)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{os.getpid()}.{path.name}")
-        poses = np.stack([view.world_to_camera for view in views])
-        np.savez_compressed(beside, vertices=vertices, faces=faces, rgba=rgba, poses=poses, K=views[0].K)
-        beside.replace(path)
+        _take(path, *make(name, seed), seed, smooth=name not in FLAT)
+    return _read(path, name, PRIORS.get(name, ""))
+
+
+def mesh_photographed(name: str, vertices: np.ndarray, faces: np.ndarray, prior: str) -> Scene:
+    """The same of any mesh, +Z up, -Y front, whose triangles meet in edges; a prior knows the like of it."""
+    vertices = normalisation(vertices, 1.0)(vertices)
+    digest = hashlib.sha256(vertices.tobytes() + faces.tobytes()).hexdigest()[:12]
+    path = CACHE / f"{name.replace(' ', '-')}-{digest}-{VERSION}.npz"
+    if not path.is_file():
+        _take(path, vertices, faces, seed=0, smooth=False)
+    return _read(path, name, prior)
+
+
+def _take(path: Path, vertices: np.ndarray, faces: np.ndarray, seed: int, smooth: bool) -> None:
+    print(f"Pictures for {path.name} …", flush=True)
+    rgba, views = _render(vertices, faces, seed, smooth)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{os.getpid()}.{path.name}")
+    poses = np.stack([view.world_to_camera for view in views])
+    np.savez_compressed(beside, vertices=vertices, faces=faces, rgba=rgba, poses=poses, K=views[0].K)
+    beside.replace(path)
+
+
+def _read(path: Path, name: str, prior: str) -> Scene:
     with np.load(path) as data:
         vertices, faces, rgba, poses, K = (data[key] for key in ("vertices", "faces", "rgba", "poses", "K"))
-    names = [f"view {n:02d}" for n in range(DIRECTIONS)] + [f"held back {n}" for n in range(HELD_BACK)]
-    views = [View(name, K, pose) for name, pose in zip(names, poses, strict=True)]
+    views = [View(called, K, pose) for called, pose in zip(NAMES, poses, strict=True)]
     masks = covered(rgba[..., 3]).astype(np.uint8) * 255
     seen, held_back = (
         Photographs(views[some], masks[some], rgba[some][..., :3])
         for some in (slice(DIRECTIONS), slice(DIRECTIONS, None))
     )
-    return Scene(name, vertices, faces, seen, held_back)
+    return Scene(name, prior, vertices, faces, seen, held_back)
+
+
+def all_around(size: int = SIZE) -> list[View]:
+    """The cameras, those held back last."""
+    return [View(name, intrinsics(size), look_from(where)) for name, where in zip(NAMES, directions(), strict=True)]
 
 
 def directions() -> np.ndarray:
@@ -194,24 +224,23 @@ def _render(vertices: np.ndarray, faces: np.ndarray, seed: int, smooth: bool) ->
     if smooth:
         mesh.shade_smooth()
     scene.collection.objects.link(bpy.data.objects.new("Thing", mesh))
-    K = intrinsics()
+    views = all_around()
+    K = views[0].K
     lens = bpy.data.cameras.new("Camera")
     lens.sensor_width, lens.lens = 36, 36 * K[0, 0] / SIZE
     camera = bpy.data.objects.new("Camera", lens)
     scene.collection.objects.link(camera)
     scene.camera = camera
-    pictures, views = [], []
+    pictures = []
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        for number, direction in enumerate(directions()):
-            pose = look_from(direction)
+        for view in views:
             # Blender's cameras have y up and look along -z.
-            to_world = np.linalg.inv(np.vstack([np.diag([1, -1, -1]) @ pose, [0, 0, 0, 1]]))
+            to_world = np.linalg.inv(np.vstack([np.diag([1, -1, -1]) @ view.world_to_camera, [0, 0, 0, 1]]))
             camera.matrix_world = Matrix(to_world.tolist())
-            scene.render.filepath = str(Path(folder) / f"{number}.png")
+            scene.render.filepath = str(Path(folder) / f"{view.name}.png")
             bpy.ops.render.render(write_still=True)
             with Image.open(scene.render.filepath) as image:
                 pictures.append(np.array(image.convert("RGBA")))
-            views.append(View(str(number), K, pose))
     return np.stack(pictures), views
 
 

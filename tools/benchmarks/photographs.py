@@ -19,9 +19,9 @@ from scipy import ndimage
 from dist_addon import formats
 
 from . import figures, scenes
-from .anything import RAYS, RESOLUTION, STEPS, overlap
 from .engine import alone, reconstructed
 from .hull import visual_hull
+from .methods import RAYS, RESOLUTION, STEPS, overlap
 from .scenes import Row
 from .things import Mesh
 

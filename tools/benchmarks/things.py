@@ -225,7 +225,7 @@ def hand(random: np.random.Generator) -> Mesh:
     for k, length in enumerate([0.72, 0.86, 0.8, 0.62]):
         length *= random.uniform(0.9, 1.1)
         root = np.array([-0.28 + 0.187 * k, 0, 0.32])
-        lean = -0.22 + 0.147 * k + random.uniform(-0.04, 0.04)
+        lean = -0.3 + 0.2 * k + random.uniform(-0.03, 0.03)
         bend = random.uniform(0.1, 0.7)
         along = np.array([np.sin(lean), 0, np.cos(lean)])
         knuckle = root + 0.5 * length * along
