@@ -12,6 +12,7 @@ from ..worker.dist_engine.protocol import Stage
 STAGES: dict[str, str] = {
     Stage.START: "Looking for where to start",
     Stage.FIT: "Fitting the shape",
+    Stage.FREE: "Fitting the surface",
     Stage.MESH: "Making the mesh",
     Stage.JUDGE: "Comparing with the pictures",
     Stage.RENDER: "Rendering the shape",

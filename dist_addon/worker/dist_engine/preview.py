@@ -11,6 +11,7 @@ from .cameras import Similarity
 from .meshing import extract_mesh
 from .protocol import Result, shape_folder
 from .reporting import Reporter
+from .shapes.free.kind import FreeKind
 from .shapes.shape import Shape, ShapeKind
 
 RESOLUTION = 64
@@ -21,7 +22,7 @@ EVERY, SHARE = 1.0, 0.1
 class Preview:
     """Writes a mesh into the job's folder now and then, where the reporter says that somebody watches."""
 
-    def __init__(self, folder: Path, kind: ShapeKind, reporter: Reporter) -> None:
+    def __init__(self, folder: Path, kind: ShapeKind | FreeKind, reporter: Reporter) -> None:
         self._folder, self._kind, self._reporter = folder, kind, reporter
         self._serial = 0
         self._due = 0.0

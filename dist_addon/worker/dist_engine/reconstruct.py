@@ -13,6 +13,7 @@ from scipy.spatial import KDTree  # type: ignore[import-untyped]
 from .cameras import Cameras, Similarity
 from .colouring import vertex_colours
 from .fitting.fit import fit
+from .fitting.freeing import free
 from .meshing import Mesh, extract_mesh
 from .observations import Observations
 from .observations.agreement import disagreeing
@@ -21,6 +22,7 @@ from .preview import Preview
 from .protocol import RefinedCamera, Request, Result, Stage, View, covered
 from .reporting import Reporter
 from .shapes import load_kind
+from .shapes.free.kind import FreeKind
 from .shapes.shape import ShapeKind
 from .shrinking import shrunk
 from .tasks import Clock, prepare
@@ -48,7 +50,7 @@ def reconstruct(folder: Path, reporter: Reporter) -> None:
 
 
 def reconstruct_kind(
-    whole: Request, kind: ShapeKind, device: torch.device, folder: Path, reporter: Reporter, clock: Clock
+    whole: Request, kind: ShapeKind | FreeKind, device: torch.device, folder: Path, reporter: Reporter, clock: Clock
 ) -> None:
     """The same for a request that is read, with any kind of shape."""
     request, factor = shrunk(whole)
@@ -58,9 +60,16 @@ def reconstruct_kind(
     clock.lap("observe")
 
     preview = Preview(folder, kind, reporter)
-    found = fit(request, kind, observations, counter, folder, reporter, preview.show)
+    given = None
+    if not isinstance(kind, FreeKind):
+        given = fit(request, kind, observations, counter, folder, reporter, preview.show)
+        clock.lap("fit")
+    if given is None or settings.freedom != "none":
+        found, departure = free(request, kind, given, observations, counter, folder, reporter, preview.show)
+        clock.lap("free")
+    else:
+        found, departure = given, None
     shape, place, cameras = found.shape, found.place, found.cameras
-    clock.lap("fit")
 
     reporter.progress(Stage.MESH, 0, 1, found.cost, None)
     field = shape.field(counter)
@@ -71,6 +80,7 @@ def reconstruct_kind(
     outlines = observations.outlines
     iou = None if outlines is None else outlines.overlaps(field, cameras, place)
     residuals = observations.residuals(Estimate(found.state, field, found.unknowns), mesh)
+    left = None if departure is None else place.scale * departure(mesh.vertices)
     uncertainty = place.scale * spread_out(found.variances, mesh.vertices).sqrt()
     clock.lap("judge")
 
@@ -91,11 +101,20 @@ def reconstruct_kind(
         "seconds": clock.seconds,
         "device": str(device),
     }
-    if found.unknowns.cameras or found.unknowns.focal:
+    if left is not None:
+        report["freedom"] = settings.freedom
+        report["departure"] = {"rms": float(left.square().mean().sqrt()), "largest": float(left.abs().max())}
+    if given is not None and (given.unknowns.cameras or given.unknowns.focal):
         report["cameras"] = [camera.to_json() for camera in refined_cameras(whole, cameras)]
     # The thing's own axes are the bounds' (right, back, up), whatever the shape's frame is.
     placed = mesh.placed(place, kind.axes())
-    Result(**placed, uncertainty=uncertainty.cpu().numpy(), colours=colours, report=report).save(folder)
+    Result(
+        **placed,
+        uncertainty=uncertainty.cpu().numpy(),
+        departure=None if left is None else left.cpu().numpy(),
+        colours=colours,
+        report=report,
+    ).save(folder)
     preview.remove()
 
 

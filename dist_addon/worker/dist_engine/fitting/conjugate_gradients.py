@@ -10,8 +10,8 @@ from torch import Tensor
 Map = Callable[[Tensor], Tensor]
 
 
-def solve(product: Map, target: Tensor, precondition: Map, steps: int, tolerance: float) -> tuple[Tensor, int, float]:
-    """The x (n,) with ``product(x) = target`` (n,), how many steps it took, and what is left of the residual.
+def solve(product: Map, target: Tensor, precondition: Map, steps: int, tolerance: float) -> Tensor:
+    """Roughly the x (n,) with ``product(x) = target`` (n,).
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def solve(product: Map, target: Tensor, precondition: Map, steps: int, tolerance
     ahead = better = precondition(residual)
     size = first = float(residual @ better)
     if not first > 0:
-        return found, 0, 0.0
-    for taken in range(1, steps + 1):
+        return found
+    for _ in range(steps):
         mapped = product(ahead)
         length = size / float(ahead @ mapped)
         found = found + length * ahead
@@ -41,4 +41,4 @@ def solve(product: Map, target: Tensor, precondition: Map, steps: int, tolerance
         if size <= tolerance * first:
             break
         ahead = better + (size / before) * ahead
-    return found, taken, size / first
+    return found

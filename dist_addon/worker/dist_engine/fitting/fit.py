@@ -142,6 +142,9 @@ def fit(
             break
         step_number += steps
         total -= rays * (steps - taken)
+    else:
+        # What follows may be interrupted, too, and need not do this again.
+        _save(checkpoint, len(stages), state)
     model = problem.on_rays(rays)(state)
     return Fit(state, unknowns, cost, partial(problem.variances, state, model))
 
@@ -231,6 +234,6 @@ def _resume(path: Path, kind: ShapeKind, cameras: Cameras, stages: int) -> tuple
         found = Cameras(**{name: tensors[f"cameras.{name}"].reshape(now.shape) for name, now in vars(cameras).items()})
         offset = tensors["pose_offset"].reshape(6 * len(cameras.K) + 1)
         stage = int(tensors["stage"])
-        return (stage, State(kind.restore(shape), place, found, offset)) if 0 <= stage < stages else (0, None)
+        return (stage, State(kind.restore(shape), place, found, offset)) if 0 <= stage <= stages else (0, None)
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError):
         return 0, None

@@ -9,6 +9,7 @@ import torch
 
 from ..cameras import Similarity
 from ..protocol import Placement, Request, RequestError, covered, where_lines_meet
+from ..shapes.free.kind import FreeKind
 from ..shapes.shape import ShapeKind
 from ..state import State
 from .problem import Problem
@@ -20,7 +21,7 @@ BETTER, MORE_RAYS = 50, 300
 TURNS, MORE = 12, 3
 
 
-def start_places(request: Request, kind: ShapeKind, device: torch.device) -> list[Similarity]:
+def start_places(request: Request, kind: ShapeKind | FreeKind, device: torch.device) -> list[Similarity]:
     """Where the request says; or its bounds, with the shapes' unit sphere around the box; or else several turns.
 
     Without bounds the thing is taken to stand upright, where the masks' middles meet or among the points.

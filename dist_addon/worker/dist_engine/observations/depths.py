@@ -99,14 +99,20 @@ class SurfaceHits:
 
 
 class DepthMaps(Observation[Tensor]):
-    """Pictures of depth; a draw is flat indices (N,) of pixels where it is known."""
+    """Pictures of depth; a draw is flat indices (N,) of pixels where it is known.
+
+    Attributes
+    ----------
+    depths : (V, H, W) tensor
+        Along the camera's axis, in world units; NaN where unknown.
+    """
 
     name = "depths"
 
     def __init__(self, depths: np.ndarray, noise: float, device: torch.device, generator: torch.Generator) -> None:
         self.pixels = Pixels(*depths.shape[1:])
-        self._depths = torch.as_tensor(depths, dtype=torch.float32, device=device)
-        self._known = self._depths.flatten().isfinite().nonzero()[:, 0]
+        self.depths = torch.as_tensor(depths, dtype=torch.float32, device=device)
+        self._known = self.depths.flatten().isfinite().nonzero()[:, 0]
         self.noise, self._generator = noise, generator
 
     @classmethod
@@ -133,7 +139,7 @@ class DepthMaps(Observation[Tensor]):
         """What is known at pixels (N,)."""
         rays, views = self.pixels.rays(pixels, cameras, place)
         # The pictures hold depth along the camera's axis; rays measure along themselves.
-        distance = self._depths.flatten()[pixels] / rays.cosine / place.scale
+        distance = self.depths.flatten()[pixels] / rays.cosine / place.scale
         return SurfaceHits(rays, views, distance, weight_of(len(self._known), len(pixels)))
 
     def rows(self, drawn: Tensor, estimate: Estimate) -> Iterator[Rows]:

@@ -20,6 +20,7 @@ class Stage(StrEnum):
 
     START = "start"
     FIT = "fit"
+    FREE = "free"
     MESH = "mesh"
     JUDGE = "judge"
     RENDER = "render"

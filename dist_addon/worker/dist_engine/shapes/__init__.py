@@ -6,17 +6,20 @@ from pathlib import Path
 
 import torch
 
-from ..protocol import Request
+from ..protocol import PRIOR_FILE, Request
+from .free.kind import FreeKind
 from .latent import LatentKind
 from .shape import ShapeKind
 
 
-def load_kind(request: Request, folder: Path, device: torch.device) -> ShapeKind:
-    """What kind of shape a request asks for.
+def load_kind(request: Request, folder: Path, device: torch.device) -> ShapeKind | FreeKind:
+    """What kind of shape a request asks for: a prior's, where there is one in the job's folder, or one of no class.
 
     Raises
     ------
     RequestError, PriorError
         What it takes is not in the job's folder, or cannot be used.
     """
+    if not (folder / PRIOR_FILE).exists():
+        return FreeKind()
     return LatentKind.load(request, folder, device)

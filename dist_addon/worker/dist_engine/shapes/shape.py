@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -78,6 +78,14 @@ class ShapeField(Field, Protocol):
 
     def linearise(self, points: Tensor, purpose: str) -> Linear:
         """F to first order at points (N, 3), with the derivative to the shape's unknowns."""
+
+
+@runtime_checkable
+class OnCells(Protocol):
+    """A `Field` that is linear between the nodes of a grid: its mesh is best made from that."""
+
+    def surface_cells(self, corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Values (N,) and positions (N, 3) of nodes, and the nodes (C, 8) at `corners` (8, 3) of the surface's cells."""
 
 
 class OwnTerm(Protocol):

@@ -36,7 +36,9 @@ class Passage:
 
 
 @torch.no_grad()
-def pass_through(field: Field, rays: Rays, shortest: float, *, stop: bool = False, margin: float | None = None) -> Passage:
+def pass_through(
+    field: Field, rays: Rays, shortest: float, *, stop: bool = False, margin: float | None = None
+) -> Passage:
     """March along whole rays, through the thing; steps are `shortest` or longer.
 
     With `stop`, rays end at the surface. With a `margin`, those that are deeper inside than it end there, since they

@@ -93,7 +93,7 @@ class Bending:
         differences = torch.where(there, padded[self._ahead], self._now) - torch.where(
             here, padded[self._back], self._now
         )
-        spans = h * (there.to(h_like := self._now) + here.to(h_like)).clamp(min=1)
+        spans = h * (there.to(padded) + here.to(padded)).clamp(min=1)
         gradient = differences / spans
         slope = gradient.norm(dim=0)
         # Differences across the surface: coefficients of the nodes ahead, back, and, at the band's edge, the own.
@@ -133,6 +133,15 @@ class Bending:
     def matrix(self) -> Tensor:
         """As `OwnTerm.matrix`."""
         return torch.stack([self.product(row) for row in torch.eye(self._size, device=self._now.device)], 1)
+
+    def noise(self, generator: torch.Generator) -> Tensor:
+        """A sample (m,) of the gradient where each difference has noise of the deviation that its weight stands for."""
+
+        def drawn(weight: Tensor) -> Tensor:
+            return weight.sqrt() * torch.randn(weight.shape, generator=generator).to(weight)
+
+        found = self._back_again(drawn(self._along), drawn(self._mixed), drawn(self._slope))
+        return found + drawn(torch.full_like(found, self._tie))
 
     def diagonal(self) -> Tensor:
         """The curvature's own (m,)."""

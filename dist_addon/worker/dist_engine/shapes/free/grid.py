@@ -98,7 +98,9 @@ class Grid:
             there = inner + step
             block = there.div(BLOCK, rounding_mode="floor")
             slot = slots[:, cube_index(block + 1, 3)]
-            found.append(torch.where(slot >= 0, slot * BLOCK**3 + cube_index(there - block * BLOCK, BLOCK), -1).flatten())
+            found.append(
+                torch.where(slot >= 0, slot * BLOCK**3 + cube_index(there - block * BLOCK, BLOCK), -1).flatten()
+            )
         return torch.stack(found, 1)
 
     @cached_property

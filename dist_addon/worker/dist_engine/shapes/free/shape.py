@@ -155,12 +155,10 @@ class FreeField:
         """The derivative at points (N, 3) to the unknowns."""
         return FreeDerivative(*self.shape.band.weights(points), self.shape.size)
 
-    def surface_cells(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Values (N,) and positions (N, 3) of nodes, and the corners (C, 8) of the cells that the surface passes."""
-        from ...meshing import CORNERS
-
+    def surface_cells(self, corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `OnCells.surface_cells`."""
         grid = self.grid
-        nodes = grid.crossed()[:, None] + CORNERS.to(grid.blocks)
+        nodes = grid.crossed()[:, None] + corners.to(grid.blocks)
         places, index = torch.unique(nodes.reshape(-1, 3), dim=0, return_inverse=True)
         points = grid.positions(places)
         return grid(points), points, index.reshape(-1, 8)
