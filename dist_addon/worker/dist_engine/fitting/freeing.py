@@ -50,8 +50,8 @@ TIE = 30.0
 MATCHED = 0.7
 # From how many pixels on an outline counts linearly where masks contradict each other.
 HUBER_IN_DOUBT = 0.5
-# Of the surface's cells, so many may be thinner than a coarse grid's own cell before it starts on a finer one.
-THIN = 0.02
+# A grid is too coarse to start on where it loses more than this share of the surface by more than a cell.
+LOST = 0.02
 # A pixel's footprint is at least so much of the finest cell.
 FINEST = 1.5
 # Depths and normals: what they see of the object, by view, in squared radii. A lone point stands for (4 h)^2.
@@ -74,6 +74,8 @@ class Level:
     stiffness : float
     finer : int
         Pictures are compared where their pixels are about a cell wide; or so many times half of it.
+    pixels : int or None
+        The cells that counts for, where they are not the grid's own.
     reach, spacing : int, float
         Patches are swept so many steps to either side, each of so many pixels.
     stride, patch : int
@@ -88,6 +90,7 @@ class Level:
     spacing: float = 0.5
     stride: int = 4
     patch: int = 5
+    pixels: int | None = None
 
 
 BY_OUTLINES = (Level(32, 4, 0.003), Level(64, 3, 0.003), Level(128, 2, 0.003), Level(256, 2, 0.003))
@@ -209,16 +212,18 @@ def plan(request: Request, from_a_shape: bool, footprint: float) -> list[Level]:
 
 
 def _fine_enough(levels: list[Level], f: Callable[[Tensor], Tensor], device: torch.device) -> list[Level]:
-    """Without the grids that would lose thin parts of where the fit starts."""
-    finest = levels[-1].cells
-    sizes = sorted({level.cells for level in levels})
-    for cells in sizes[:-1]:
-        grid = redistanced(Grid.of(f, finest, device))
-        surface = grid.positions(grid.crossed()) + grid.width / 2
-        inward = surface - 2 * REACH / cells * torch.nn.functional.normalize(grid.slope(surface), dim=1)
-        if float((grid(inward) > -0.2 * 2 * REACH / cells).float().mean()) < THIN:
-            return [level for level in levels if level.cells >= cells]
-    return [level for level in levels if level.cells >= finest]
+    """The same on finer grids where coarse ones would lose thin parts of where the fit starts."""
+    finest = without_crumbs(redistanced(Grid.of(f, levels[-1].cells, device)))
+    surface = finest.positions(finest.crossed()) + finest.width / 2
+    # A little inside, where the finest grid has the thing for certain.
+    surface = surface - 0.3 * finest.width * torch.nn.functional.normalize(finest.slope(surface), dim=1)
+    for cells in sorted({level.cells for level in levels[:-1]}):
+        coarse = without_crumbs(redistanced(Grid.of(f, cells, device)))
+        if float((coarse(surface) > coarse.width).float().mean()) < LOST:
+            break
+    else:
+        cells = levels[-1].cells
+    return [replace(level, cells=max(level.cells, cells), pixels=level.cells) for level in levels]
 
 
 class Start:
@@ -374,7 +379,7 @@ class Surface:
         distances = torch.full((views * height * width,), torch.inf, device=index.device)
         distances[index] = pass_through(field, rays, 0.5 * h, stop=True).first
         footprint = self.footprint()
-        picture_level = max(0, round(math.log2(h / footprint)) - level.finer)
+        picture_level = max(0, round(math.log2(2 * REACH / (level.pixels or level.cells) / footprint)) - level.finer)
         picture_level = min(picture_level, len(self.stack.levels) - 1)
         return match_surface(
             self.stack,
