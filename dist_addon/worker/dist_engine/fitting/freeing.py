@@ -148,7 +148,7 @@ def free(
     elif base is None:
         assert start is not None
         f = start.f(surface.doubtful)
-        levels = _fine_enough(levels, f, observations.device)
+        levels = _fine_enough(levels, f, start.hull.needs if start.hull else None, observations.device)
     else:
         f = base
     total = sum(level.steps * level.cells**2 for level in levels)
@@ -163,7 +163,8 @@ def free(
         if shape is None or shape.grid.cells != level.cells:
             try:
                 grid = Grid.of(f if shape is None else shape.grid, level.cells, observations.device)
-                shape = FreeShape(without_crumbs(redistanced(grid)), origin=origin)
+                needed = start.hull.needs if shape is None and start is not None and start.hull is not None else None
+                shape = FreeShape(without_crumbs(redistanced(grid), needed), origin=origin)
             except ValueError as error:
                 raise RequestError(
                     "The masks leave nothing of the thing: no place is inside all of them. Check the cameras, and that "
@@ -211,14 +212,19 @@ def plan(request: Request, from_a_shape: bool, footprint: float) -> list[Level]:
     return fit_for or list(levels[:1])
 
 
-def _fine_enough(levels: list[Level], f: Callable[[Tensor], Tensor], device: torch.device) -> list[Level]:
+def _fine_enough(
+    levels: list[Level],
+    f: Callable[[Tensor], Tensor],
+    needed: Callable[[Tensor, Tensor], bool] | None,
+    device: torch.device,
+) -> list[Level]:
     """The same on finer grids where coarse ones would lose thin parts of where the fit starts."""
-    finest = without_crumbs(redistanced(Grid.of(f, levels[-1].cells, device)))
+    finest = without_crumbs(redistanced(Grid.of(f, levels[-1].cells, device)), needed)
     surface = finest.positions(finest.crossed()) + finest.width / 2
     # A little inside, where the finest grid has the thing for certain.
     surface = surface - 0.3 * finest.width * torch.nn.functional.normalize(finest.slope(surface), dim=1)
     for cells in sorted({level.cells for level in levels[:-1]}):
-        coarse = without_crumbs(redistanced(Grid.of(f, cells, device)))
+        coarse = without_crumbs(redistanced(Grid.of(f, cells, device)), needed)
         if float((coarse(surface) > coarse.width).float().mean()) < LOST:
             break
     else:
@@ -238,6 +244,7 @@ class Start:
         counter: Counter[str],
     ) -> None:
         self.request, self.observations = request, observations
+        self.hull: Hull | None = None
         outlines = observations.outlines
         if found is not None:
             self.place = found.place
@@ -264,7 +271,8 @@ class Start:
         parts: list[Callable[[Tensor], Tensor]] = []
         observations, place, bounds = self.observations, self.place, self.request.bounds
         if observations.outlines is not None:
-            parts.append(Hull(observations.outlines, observations.cameras, place, doubtful))
+            self.hull = Hull(observations.outlines, observations.cameras, place, doubtful)
+            parts.append(self.hull)
         else:
             parts.append(lambda points: points.norm(dim=1) - 1)
         if bounds is not None:

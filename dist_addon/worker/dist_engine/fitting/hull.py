@@ -9,11 +9,14 @@ from torch.nn.functional import interpolate, max_pool2d
 from ..cameras import Cameras, Similarity
 from ..observations.outlines import Outlines
 from ..shapes.free.grid import REACH
+from ..shapes.free.pieces import crumbs
 
 # Distances in pictures are cut off here (pixels): what is not known, or beside the picture, is so deep inside.
 DEEPEST = 50.0
 # The hull ends a little beyond the unit sphere.
 ROOM = 1.02
+# A piece of the hull stays where it explains more than so many squares, two cells wide, of some mask.
+NEEDED = 3
 # Masks are compared on a cube of so many cells.
 CELLS = 64
 # A pixel that its mask alone cuts off is doubtful where, so many pixels from the outline, it cuts so deep into what all
@@ -75,6 +78,24 @@ class Hull:
         world = self.place.to_world(points)
         depth = world @ self.cameras.rotation[view][2] + self.cameras.translation[view][2]
         return depth.clamp(min=1e-6) / self.cameras.K[view, 0, 0] / self.place.scale
+
+    def needs(self, largest: Tensor, piece: Tensor) -> bool:
+        """Whether some mask shows a piece (M, 3) where it does not show the largest one (N, 3): nodes of a cube.
+
+        What no picture but those of the rest shows, beyond the edges of the others, is no part of the thing.
+        """
+        for view in self.views:
+            foot = float(self.footprint(view, largest[:1])[0])
+            size = 2 * max(1.0, 2 * REACH / CELLS / foot)
+            bins = []
+            for points in (largest, piece):
+                shown, pixels = self.look(view, points)
+                inside = self.of_view(view, points) < 0
+                bins.append((pixels[shown & inside] / size).long())
+            covered = set(map(tuple, bins[0].tolist()))
+            if len(set(map(tuple, bins[1].tolist())) - covered) > NEEDED:
+                return True
+        return False
 
     def __call__(self, points: Tensor) -> Tensor:
         """Values (N,) at points (N, 3) of the object frame."""
@@ -147,7 +168,9 @@ def _enlarged(bins: Tensor, size: int, height: int, width: int) -> Tensor:
 def around(hull: Hull, cells: int = CELLS) -> tuple[Tensor, Tensor] | None:
     """Middle (3,) and radius () of a sphere about the hull, in the object frame; None where nothing is left."""
     points = cube(hull.signed.device, cells)
-    left = points[hull(points) < REACH / cells]
+    inside = (hull(points) < REACH / cells).reshape([cells + 1] * 3)
+    inside &= ~crumbs(inside, lambda nodes: nodes * (2 * REACH / cells) - REACH, hull.needs)
+    left = points[inside.flatten()]
     if not len(left):
         return None
     middle = (left.amin(0) + left.amax(0)) / 2
