@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> None:
     some, left_out = list[Scene](), list[str]()
     for name in options.classes:
         for seed in range(UNSEEN, UNSEEN + (options.instances or SHAPES[name])):
-            some.append(mesh_photographed(f"{name} {seed}", *GENERATORS[name](seed), name))
+            vertices, faces = GENERATORS[name](seed)
+            some.append(mesh_photographed(f"{name} {seed}", vertices, faces, name))
     rows = pairs(methods.measured(options, some, left_out))
     for views in options.views:
         summary(views, [row for row in rows if row["views"] == views])

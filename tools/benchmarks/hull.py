@@ -5,7 +5,7 @@ from __future__ import annotations
 import igl
 import numpy as np
 from dist_engine.protocol import View
-from scipy import ndimage
+from scipy import ndimage  # type: ignore[import-untyped]
 
 from .things import Mesh
 

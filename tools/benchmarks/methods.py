@@ -94,11 +94,11 @@ def draw(options: argparse.Namespace, scene: Scene, found: dict[tuple[str, int],
     """A sheet: the truth and what methods found of it, a line each number of views, from two held-back views."""
 
     def seen(mesh: Mesh | None) -> np.ndarray | None:
-        size = scene.held_back.masks.shape[:0:-1]
+        height, width = scene.held_back.masks.shape[1:]
         return (
             None
             if mesh is None
-            else np.hstack([figures.relief(mesh, view, size) for view in scene.held_back.views[:2]])
+            else np.hstack([figures.relief(mesh, view, (width, height)) for view in scene.held_back.views[:2]])
         )
 
     true = seen((scene.vertices, scene.faces))
@@ -131,7 +131,7 @@ def _tried(case: tuple[Scene, int, str]) -> tuple[Mesh, Row] | str:
         "chamfer": errors.chamfer_x1000,
         "f": errors.f,
         "normal_error": errors.normal_error,
-        "iou_heldout": overlap(found, scene.held_back.views, scene.held_back.masks),
+        "iou_heldout": float(np.mean(overlaps(found, scene.held_back.views, scene.held_back.masks))),
         **cost,
         **told,
     }
@@ -171,12 +171,11 @@ def nearest_cameras(views: list[View]) -> float:
     return float(np.degrees(np.arccos(cosines.max().clip(-1, 1))))
 
 
-def overlap(mesh: Mesh, views: list[View], masks: np.ndarray, known: np.ndarray | None = None) -> float:
-    """Mean IoU of a mesh's outline and masks (V, H, W) uint8, where they are known."""
-    found = [
-        evaluation.silhouette_iou(
-            np.isfinite(scenes.cast(*mesh, view, mask.shape[::-1])), covered(mask), True if known is None else known[k]
-        )
-        for k, (view, mask) in enumerate(zip(views, masks, strict=True))
+def overlaps(mesh: Mesh, views: list[View], masks: np.ndarray, known: np.ndarray | None = None) -> list[float]:
+    """IoU of a mesh's outline and each of masks (V, H, W) uint8, where they are known."""
+    height, width = masks.shape[1:]
+    known = np.ones(masks.shape, bool) if known is None else known
+    return [
+        evaluation.silhouette_iou(np.isfinite(scenes.cast(*mesh, view, (width, height))), covered(mask), told)
+        for view, mask, told in zip(views, masks, known, strict=True)
     ]
-    return float(np.mean(found))

@@ -32,7 +32,8 @@ def run(options: argparse.Namespace) -> None:
     some, left_out = list[Scene](), list[str]()
     for name in options.classes:
         for seed in range(UNSEEN, UNSEEN + options.instances):
-            some.append(cast_scene(f"{name} {seed}", *GENERATORS[name](seed), name))
+            vertices, faces = GENERATORS[name](seed)
+            some.append(cast_scene(f"{name} {seed}", vertices, faces, name))
     rows = methods.measured(options, some, left_out, offset)
     for method in options.methods:
         offsets = [row["offset"] for row in rows if row["method"] == method]

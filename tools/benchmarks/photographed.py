@@ -14,11 +14,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from dist_engine.protocol import View, covered
 from dist_engine.training.sampling import normalisation
 from PIL import Image
+from scipy import ndimage  # type: ignore[import-untyped]
 
 from .things import CACHE, make
 
@@ -170,8 +172,6 @@ def with_wrong_masks(given: Photographs, share: float, flipped: float, seed: int
 
     A blob is round and lies on the mask's edge, where a mask goes wrong.
     """
-    from scipy import ndimage
-
     random, masks = np.random.default_rng(seed), []
     y, x = np.mgrid[: given.masks.shape[1], : given.masks.shape[2]]
     for mask in covered(given.masks):
@@ -215,7 +215,7 @@ def _render(vertices: np.ndarray, faces: np.ndarray, seed: int, smooth: bool) ->
     from mathutils import Matrix
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = bpy.context.scene
+    scene: Any = bpy.context.scene
     _settings(scene)
     _light(scene)
     mesh = bpy.data.meshes.new("Thing")
@@ -244,7 +244,7 @@ def _render(vertices: np.ndarray, faces: np.ndarray, seed: int, smooth: bool) ->
     return np.stack(pictures), views
 
 
-def _settings(scene) -> None:  # type: ignore[no-untyped-def]
+def _settings(scene: Any) -> None:
     scene.render.engine = "CYCLES"
     scene.cycles.device = "CPU"
     scene.cycles.samples = SAMPLES
@@ -259,10 +259,10 @@ def _settings(scene) -> None:  # type: ignore[no-untyped-def]
     scene.view_settings.view_transform = "Standard"
 
 
-def _light(scene) -> None:  # type: ignore[no-untyped-def]
+def _light(scene: Any) -> None:
     import bpy
 
-    sun = bpy.data.lights.new("Sun", "SUN")
+    sun: Any = bpy.data.lights.new("Sun", "SUN")
     sun.energy, sun.angle = 2.5, 0.4
     lamp = bpy.data.objects.new("Sun", sun)
     lamp.rotation_euler = (0.7, 0.3, 0.5)
@@ -272,11 +272,11 @@ def _light(scene) -> None:  # type: ignore[no-untyped-def]
     sky.inputs["Color"].default_value, sky.inputs["Strength"].default_value = (0.8, 0.9, 1, 1), 0.8
 
 
-def _material(seed: int):  # type: ignore[no-untyped-def]
+def _material(seed: int) -> Any:
     """Four colours of noise in space, a place of it a seed."""
     import bpy
 
-    material = bpy.data.materials.new("Noise")
+    material: Any = bpy.data.materials.new("Noise")
     nodes, links = material.node_tree.nodes, material.node_tree.links
     where, shift = nodes.new("ShaderNodeTexCoord"), nodes.new("ShaderNodeMapping")
     shift.inputs["Location"].default_value = np.random.default_rng(seed).uniform(-20, 20, 3).tolist()

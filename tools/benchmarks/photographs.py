@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from dist_engine.protocol import Request, RequestError, Settings, View, covered, where_lines_meet
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage  # type: ignore[import-untyped]
 
 from dist_addon import formats
 
 from . import figures, scenes
 from .engine import alone, reconstructed
 from .hull import visual_hull
-from .methods import RAYS, RESOLUTION, STEPS, overlap
+from .methods import RAYS, RESOLUTION, STEPS, overlaps
 from .scenes import Row
 from .things import Mesh
 
@@ -101,17 +101,14 @@ def measured(name: str, given: Taken, others: Taken, method: str) -> tuple[Mesh,
     else:
         made, cost = alone(reconstructed, asked(given, method))
         found = made.mesh
-    by_view = [
-        overlap(found, [view], [mask], [known])
-        for view, mask, known in zip(others.views, others.masks, others.known, strict=True)
-    ]
+    by_view = overlaps(found, others.views, others.masks, others.known)
     return found, {
         "object": name,
         "views": len(given.views),
         "method": method,
         "iou_heldout": float(np.mean(by_view)),
         "iou_least": min(by_view),
-        "iou_given": overlap(found, given.views, given.masks, given.known),
+        "iou_given": float(np.mean(overlaps(found, given.views, given.masks, given.known))),
         **cost,
     }
 
@@ -198,12 +195,12 @@ def draw(options: argparse.Namespace, others: Taken, found: dict[str, Mesh]) -> 
     """A sheet: the pictures held back with what is unknown of them, and the meshes from there."""
     if not options.pictures:
         return
-    size = others.masks.shape[:0:-1]
+    height, width = others.masks.shape[1:]
     lines: dict[str, list[np.ndarray | None]] = {}
     for view, mask, known, picture in zip(others.views, others.masks, others.known, others.pictures, strict=True):
         told = np.where(covered(mask)[..., None], picture, picture // 4)
         told[~known] = (200, 40, 40)
-        lines[view.name] = [picture, told, *[figures.relief(mesh, view, size) for mesh in found.values()]]
+        lines[view.name] = [picture, told, *[figures.relief(mesh, view, (width, height)) for mesh in found.values()]]
     figures.tiles(options, options.folder.resolve().name, ["picture", "mask", *found], lines)
 
 

@@ -73,7 +73,7 @@ def monkey(_: np.random.Generator) -> Mesh:
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.mesh.primitive_monkey_add()
-    thing = bpy.context.object
+    thing: Any = bpy.context.object
     thing.modifiers.new("Smooth", "SUBSURF").levels = 2
     return _remeshed(thing, VOXELS)
 
@@ -154,11 +154,12 @@ def _as_object(vertices: np.ndarray, faces: np.ndarray) -> Any:
     work = bmesh.new()
     work.from_mesh(mesh)
     bmesh.ops.holes_fill(work, edges=[edge for edge in work.edges if edge.is_boundary])
-    bmesh.ops.triangulate(work, faces=work.faces)
+    bmesh.ops.triangulate(work, faces=list(work.faces))
     work.to_mesh(mesh)
     work.free()
     thing = bpy.data.objects.new("Thing", mesh)
-    bpy.context.scene.collection.objects.link(thing)
+    scene: Any = bpy.context.scene
+    scene.collection.objects.link(thing)
     return thing
 
 
@@ -169,7 +170,8 @@ def _remeshed(thing: Any, voxels: int, smooth: bool = False) -> Mesh:
     if smooth:
         modifier = thing.modifiers.new("Smooth", "SUBSURF")
         modifier.levels = 1
-    bpy.context.view_layer.update()
+    layer: Any = bpy.context.view_layer
+    layer.update()
     size = max(thing.dimensions)
     remesh = thing.modifiers.new("Remesh", "REMESH")
     remesh.mode, remesh.voxel_size = "VOXEL", size / voxels
