@@ -102,11 +102,9 @@ def draw(options: argparse.Namespace, scene: Scene, found: dict[tuple[str, int],
         )
 
     true = seen((scene.vertices, scene.faces))
-    lines = {
-        f"{views} views": [true, *[seen(found.get((method, views))) for method in options.methods]]
-        for views in options.views
-    }
-    figures.tiles(options, scene.name, ["truth", *options.methods], lines)
+    methods, counts = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
+    lines = {f"{views} views": [true, *[seen(found.get((method, views))) for method in methods]] for views in counts}
+    figures.tiles(options, scene.name, ["truth", *methods], lines)
 
 
 def _tried(case: tuple[Scene, int, str]) -> tuple[Mesh, Row] | str:
