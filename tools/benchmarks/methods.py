@@ -102,7 +102,7 @@ def draw(options: argparse.Namespace, scene: Scene, found: dict[tuple[str, int],
         )
 
     true = seen((scene.vertices, scene.faces))
-    methods, counts = (list(dict.fromkeys(key[place] for key in found)) for place in (0, 1))
+    methods, counts = list(dict.fromkeys(method for method, _ in found)), dict.fromkeys(views for _, views in found)
     lines = {f"{views} views": [true, *[seen(found.get((method, views))) for method in methods]] for views in counts}
     figures.tiles(options, scene.name, ["truth", *methods], lines)
 
