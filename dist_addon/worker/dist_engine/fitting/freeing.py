@@ -46,14 +46,15 @@ from .start import start_places
 
 # How much a freed surface is held to what it came from: features smaller than (stiffness / TIE)^(1/4) are let go.
 TIE = 30.0
+FARTHEST = 12.0
 # Standard deviation of a matched point, in pixels of its level.
 MATCHED = 0.7
-# From how many pixels on an outline counts linearly where masks contradict each other.
-HUBER_IN_DOUBT = 0.5
+# From how many pixels on an outline counts linearly where masks contradict each other in more than this share.
+HUBER_IN_DOUBT, WRONG = 0.5, 0.001
 # A grid is too coarse to start on where it loses more than this share of the surface by more than a cell.
 LOST = 0.02
-# A pixel's footprint is at least so much of the finest cell.
-FINEST = 1.5
+# The finest cell is at least so many pixels wide: the second, where there is but outlines, which say less.
+FINEST, FINEST_OUTLINES = 1.5, 3.0
 # Depths and normals: what they see of the object, by view, in squared radii. A lone point stands for (4 h)^2.
 SEEN = 1.0
 POINT_WIDTH, POINTS_AREA = 4.0, 3.0
@@ -151,6 +152,7 @@ def free(
         levels = _fine_enough(levels, f, start.hull.needs if start.hull else None, observations.device)
     else:
         f = base
+        levels = _fine_enough(levels, f, None, observations.device)
     total = sum(level.steps * level.cells**2 for level in levels)
     done = sum(level.steps * level.cells**2 for level in levels[:first]) + step * levels[first].cells ** 2
     began, cost, going = time.monotonic(), math.inf, True
@@ -170,7 +172,7 @@ def free(
                     "The masks leave nothing of the thing: no place is inside all of them. Check the cameras, and that "
                     "each mask shows the thing white."
                 ) from error
-        held = redistanced(Grid.of(base, level.cells, observations.device)) if tied and base is not None else None
+        held = redistanced(Grid.of(base, level.cells, observations.device), FARTHEST) if tied and base is not None else None
         shape = replace(shape, stiffness=level.stiffness, tie=TIE if tied else 0.0, tied=held)
         for number in range(step, level.steps):
             left = (time.monotonic() - began) * (total - done) / (done - began_at) if done > began_at else None
@@ -208,7 +210,8 @@ def plan(request: Request, from_a_shape: bool, footprint: float) -> list[Level]:
     """
     levels = FROM_A_SHAPE if from_a_shape else BY_OUTLINES if request.compared is None else BY_COLOURS
     finest = max(64, request.settings.mesh_resolution)
-    fit_for = [level for level in levels if level.cells <= finest and 2 * REACH / level.cells >= FINEST * footprint]
+    least = footprint * (FINEST_OUTLINES if levels is BY_OUTLINES else FINEST)
+    fit_for = [level for level in levels if level.cells <= finest and 2 * REACH / level.cells >= least]
     return fit_for or list(levels[:1])
 
 
@@ -322,9 +325,11 @@ class Surface:
         self.observations, self.cameras, self.place = observations, cameras, place
         self.count = request.settings.rays * 4
         outlines = self.outlines = observations.outlines
-        self.doubtful = None if outlines is None else doubtful_pixels(outlines, cameras, place)
-        # Where some of a mask is wrong, more may be.
-        wrong = self.doubtful is not None and bool(self.doubtful.any())
+        pictures = request.compared
+        shades = None if pictures is None else torch.as_tensor(pictures, device=observations.device) / 255
+        self.doubtful = None if outlines is None else doubtful_pixels(outlines, cameras, place, shades)
+        # Where some of the masks is wrong, more may be.
+        wrong = outlines is not None and int(self.doubtful.sum()) > WRONG * int(outlines.masks.sum())
         self.huber = HUBER_IN_DOUBT if wrong else HUBER
         self.noise = request.settings.mask_noise * SIGMA / 0.7
         self.stack: PictureStack | None = None

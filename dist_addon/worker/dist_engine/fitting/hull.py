@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, max_pool2d
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from ..cameras import Cameras, Similarity
 from ..observations.outlines import Outlines
@@ -15,6 +15,9 @@ from ..shapes.free.pieces import crumbs
 DEEPEST = 50.0
 # The hull ends a little beyond the unit sphere.
 ROOM = 1.02
+# Colours are told apart in so many shades a channel, over so many pixels about each, where the logarithm of how much more
+# often they are in the mask than beside it is above this.
+SHADES, ABOUT, LIKE = 8, 4, 1.0
 # A piece of the hull stays where it explains more than so many squares, two cells wide, of some mask.
 NEEDED = 3
 # Masks are compared on a cube of so many cells.
@@ -22,7 +25,7 @@ CELLS = 64
 # A pixel that its mask alone cuts off is doubtful where, so many pixels from the outline, it cuts so deep into what all
 # others leave (in the object's radius), with all near it that cuts by a part of that. Fewer views leave more to cut: of
 # four things, twelve right masks cut .075.
-CUTS, CUTS_BY_VIEWS, CUTS_BEYOND, CUTS_AT_ALL = 0.08, 1.0, 5.0, 0.03
+CUTS, CUTS_BY_VIEWS, CUTS_BEYOND, CUTS_AT_ALL = 0.04, 0.5, 4.0, 0.02
 # One that it alone shows is doubtful so far from the outline (pixels), and from what any but one of the others leaves.
 SHOWS_BEYOND, SHOWS = 3.0, 0.03
 # So many views with masks can tell that one of them is wrong.
@@ -111,11 +114,12 @@ def cube(device: torch.device, cells: int = CELLS) -> Tensor:
     return torch.cartesian_prod(axis, axis, axis)
 
 
-def doubtful_pixels(outlines: Outlines, cameras: Cameras, place: Similarity) -> Tensor:
+def doubtful_pixels(outlines: Outlines, cameras: Cameras, place: Similarity, pictures: Tensor | None = None) -> Tensor:
     """Pixels (V, H, W) bool of which one mask says what the others, together, contradict.
 
-    A mask that lacks a part cuts a tunnel through the thing, where a right one shaves off what is left beside it; a
-    mask of more than the thing shows what no other leaves room for.
+    A mask of more than the thing shows what no other leaves room for. One that lacks a part cuts deep into what the
+    others leave; so does a right one, where it alone looks into a hollow: but then its picture shows what is behind.
+    Without `pictures` (V, H, W, 3), from 0 to 1, such cuts are believed.
     """
     doubtful = torch.zeros_like(outlines.masks)
     if int(outlines.masked.sum()) < ENOUGH:
@@ -124,14 +128,14 @@ def doubtful_pixels(outlines: Outlines, cameras: Cameras, place: Similarity) -> 
     points = points[points.norm(dim=1) < 1]
     # What is wrong hides what else is: masks are compared again without it.
     for _ in range(ROUNDS):
-        found = _contradicted(Hull(outlines, cameras, place, doubtful), outlines, points)
+        found = _contradicted(Hull(outlines, cameras, place, doubtful), outlines, points, pictures)
         if not bool((found & ~doubtful).any()):
             break
         doubtful |= found
     return doubtful
 
 
-def _contradicted(hull: Hull, outlines: Outlines, points: Tensor) -> Tensor:
+def _contradicted(hull: Hull, outlines: Outlines, points: Tensor, pictures: Tensor | None) -> Tensor:
     doubtful = torch.zeros_like(outlines.masks)
     each = torch.stack([hull.of_view(view, points) for view in hull.views])
     largest, which = each.topk(3, dim=0)
@@ -151,14 +155,40 @@ def _contradicted(hull: Hull, outlines: Outlines, points: Tensor) -> Tensor:
             found.scatter_reduce_(0, bins[:, 1] * columns + bins[:, 0], others, "amin")
             least.append(_enlarged(found.reshape(1, 1, rows, columns), size, height, width))
         signed = outlines.signed[view]
-        seeds = (signed > CUTS_BEYOND) & (least[0] < -max(CUTS, CUTS_BY_VIEWS / len(hull.views)))
-        near = max_pool2d(seeds[None].float(), 4 * size + 1, 1, 2 * size)[0] > 0
-        cuts = near & (signed > 0) & (least[0] < -CUTS_AT_ALL)
         shows = (signed < -SHOWS_BEYOND) & (least[1] > SHOWS)
+        cuts = torch.zeros_like(shows)
+        if pictures is not None:
+            deepest = max(CUTS, CUTS_BY_VIEWS / len(hull.views))
+            seeds = (signed > CUTS_BEYOND) & (least[0] < -deepest)
+            near = max_pool2d(seeds[None].float(), 4 * size + 1, 1, 2 * size)[0] > 0
+            cuts = near & (signed > 0) & (least[0] < -CUTS_AT_ALL)
+            alone = (signed < -SHOWS_BEYOND) & (least[0] > SHOWS)
+            if bool((cuts | alone).any()):
+                like = _like_the_thing(pictures[view], signed, cuts | alone)
+                cuts &= like > LIKE
+                shows |= alone & (like < -LIKE)
         # Up to the outline of what is wrong.
         beside = max_pool2d(shows[None].float(), 2 * size + 1, 1, size)[0] > 0
         doubtful[view] = cuts | (beside & (signed < 0) & (least[1] > 0))
     return doubtful
+
+
+def _like_the_thing(picture: Tensor, signed: Tensor, asked: Tensor) -> Tensor:
+    """How much more often (H, W) a picture's (H, W, 3) colours are in its mask than beside it, as a logarithm.
+
+    The mean about each pixel, of what is asked (H, W) bool, which teaches nothing itself.
+    """
+    bins = (picture * (SHADES - 1e-3)).long()
+    bins = (bins[..., 0] * SHADES + bins[..., 1]) * SHADES + bins[..., 2]
+    ratio = torch.zeros_like(picture[..., 0])
+    for part, sign in (((signed < 0) & ~asked, 1.0), ((signed > 0) & ~asked, -1.0)):
+        counts = torch.bincount(bins[part], minlength=SHADES**3).float()
+        # Shades that were hardly seen say little.
+        shares = (counts + 1) / (counts.sum() + SHADES**3)
+        ratio += sign * shares.log()[bins]
+    total = avg_pool2d((ratio * asked)[None, None], 2 * ABOUT + 1, 1, ABOUT)[0, 0]
+    share = avg_pool2d(asked[None, None].float(), 2 * ABOUT + 1, 1, ABOUT)[0, 0]
+    return total / share.clamp(min=1e-6)
 
 
 def _enlarged(bins: Tensor, size: int, height: int, width: int) -> Tensor:

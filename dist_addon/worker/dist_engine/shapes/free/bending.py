@@ -20,6 +20,7 @@ from .grid import AXES, Grid
 BAND = 3.0
 # Bending counts most beside the surface: by exp(-(phi / 2 h)^2), and by no less than this.
 LEAST_BENDING = 0.15
+BENT = 0.0
 # Where the slope falls from a distance's, in the middle of a thin part, phi has a kink, which is no bend of the surface.
 KINK, KINK_WIDTH, LEAST_KINK = 0.3, 0.6, 0.02
 
@@ -111,6 +112,7 @@ class Bending:
         self._slope = volume * kink
         self._tie = tie * volume
         self._tied = self._now if tied is None else tied
+        self._bent = BENT * self._tied if tied is not None else torch.zeros_like(self._now)
 
     def _pad(self, values: Tensor) -> Tensor:
         return torch.cat([values, values.new_zeros(*values.shape[:-1], 1)], -1)
@@ -120,6 +122,8 @@ class Bending:
         values = self._now + step
         padded = self._pad(values)
         second, mixed, slope = self._differences(values, padded)
+        bent = self._differences(self._bent, self._pad(self._bent))
+        second, mixed = second - bent[0], mixed - bent[1]
         cost = (self._along * second.square()).sum() + (self._mixed * mixed.square()).sum()
         cost = cost + (self._slope * (slope - 1).square()).sum() + self._tie * (values - self._tied).square().sum()
         gradient = self._back_again(self._along * second, self._mixed * mixed, self._slope * (slope - 1))

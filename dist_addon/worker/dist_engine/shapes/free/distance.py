@@ -7,16 +7,14 @@ from torch import Tensor
 
 from .grid import BLOCK, FAR_CELLS, NEAR, REACH, Grid, cube_index
 
-# What is farther than so many cells need not be known better than that.
-KNOWN = NEAR + 1.0
 # Beside the surface, values are kept where their slope is that of a distance, as far as this.
 SLOPES = 0.8, 1.25
 # More than any distance in the cube.
 UNKNOWN = 4.0
 
 
-def redistanced(grid: Grid) -> Grid:
-    """The distance from a grid's zero, in the blocks that are now near it.
+def redistanced(grid: Grid, near: float = NEAR) -> Grid:
+    """The distance from a grid's zero, in the blocks that are nearer to it than so many cells.
 
     Raises
     ------
@@ -27,13 +25,13 @@ def redistanced(grid: Grid) -> Grid:
     if not len(crossed):
         raise ValueError("The shape has no surface: it is empty, or fills the whole cube.")
     bound = _bound(crossed, grid.cells)
-    blocks = _near_blocks(bound, grid.cells)
+    blocks = _near_blocks(bound, grid.cells, near)
     signs = _signs(grid, blocks)
     wide = Grid(grid.cells, blocks, signs, grid.far)
-    distance = _upwind(wide, *_beside(wide))
-    kept = (distance.reshape(-1, BLOCK**3).amin(1) < NEAR * grid.width).nonzero()[:, 0]
+    distance = _upwind(wide, *_beside(wide), near + 1)
+    kept = (distance.reshape(-1, BLOCK**3).amin(1) < near * grid.width).nonzero()[:, 0]
     values = (distance * torch.where(signs > 0, 1.0, -1.0)).reshape(-1, BLOCK**3)
-    return Grid(grid.cells, blocks[kept], values[kept].flatten(), _far(grid, bound, blocks, values, kept))
+    return Grid(grid.cells, blocks[kept], values[kept].flatten(), _far(grid, bound.clamp(min=near * grid.width), blocks, values, kept))
 
 
 def _signs(grid: Grid, blocks: Tensor) -> Tensor:
@@ -68,15 +66,15 @@ def _beside(grid: Grid) -> tuple[Tensor, Tensor]:
     return beside, distance
 
 
-def _upwind(grid: Grid, beside: Tensor, distance: Tensor) -> Tensor:
-    """Godunov's scheme for |grad d| = 1 from the nodes beside the surface outwards, (N,)."""
+def _upwind(grid: Grid, beside: Tensor, distance: Tensor, known: float) -> Tensor:
+    """Godunov's scheme for |grad d| = 1 from the nodes beside the surface outwards, (N,), so many cells far."""
     h = grid.width
     free = (~beside).nonzero()[:, 0]
     around = grid.neighbours[free]
     around = torch.where(around >= 0, around, len(distance))
     distance = torch.cat([distance, distance.new_full((1,), UNKNOWN)])
     ahead, back = around.reshape(-1, 3, 2).permute(2, 1, 0).contiguous()
-    for _ in range(int(2 * KNOWN) + 2):
+    for _ in range(int(2 * known) + 2):
         a, b, c = torch.minimum(distance[ahead], distance[back])
         a, b = torch.minimum(a, b), torch.maximum(a, b)
         b, c = torch.minimum(b, c), torch.maximum(b, c)
@@ -88,7 +86,7 @@ def _upwind(grid: Grid, beside: Tensor, distance: Tensor) -> Tensor:
         three = total.square() - 3 * (a * a + b * b + c * c - h * h)
         found = torch.where(found > c, (total + three.clamp(min=0).sqrt()) / 3, found)
         distance[free] = torch.minimum(distance[free], found)
-    return distance[:-1].clamp(max=KNOWN * h)
+    return distance[:-1].clamp(max=known * h)
 
 
 def _bound(crossed: Tensor, cells: int) -> Tensor:
@@ -106,14 +104,13 @@ def _bound(crossed: Tensor, cells: int) -> Tensor:
     return squared.sqrt() * (2 * REACH / side)
 
 
-def _near_blocks(bound: Tensor, cells: int) -> Tensor:
-    """Places (S, 3) of the blocks that may be nearer to the surface than `NEAR` cells."""
+def _near_blocks(bound: Tensor, cells: int, near: float) -> Tensor:
+    """Places (S, 3) of the blocks that may be nearer to the surface than so many cells."""
     side, width = cells // BLOCK, 2 * REACH / cells
     ratio = bound.shape[0] // side
     if ratio > 1:
         bound = -torch.nn.functional.max_pool3d(-bound[None], ratio)[0]
-    near = bound < NEAR * width
-    return enlarged(near, side).nonzero()
+    return enlarged(bound < near * width, side).nonzero()
 
 
 def _far(grid: Grid, bound: Tensor, blocks: Tensor, values: Tensor, kept: Tensor) -> Tensor:
@@ -129,7 +126,7 @@ def _far(grid: Grid, bound: Tensor, blocks: Tensor, values: Tensor, kept: Tensor
     dropped[kept] = False
     x, y, z = blocks[dropped].T
     blocked[x, :, y, :, z, :] = torch.where(values[dropped][:, 0] > 0, 1.0, -1.0)[:, None, None, None]
-    return bound.clamp(min=NEAR * grid.width) * signs
+    return bound * signs
 
 
 def enlarged(cube: Tensor, side: int) -> Tensor:
