@@ -9,6 +9,9 @@ from .grid import BLOCK, FAR_CELLS, NEAR, REACH, Grid, cube_index
 
 # Beside the surface, values are kept where their slope is that of a distance, as far as this.
 SLOPES = 0.8, 1.25
+# What is beyond the blocks may be so many cells nearer than their nodes: a block's cells reach beyond its own nodes, and
+# the scheme's distances are up to half a cell too long.
+NEARER = 1.5
 # More than any distance in the cube.
 UNKNOWN = 4.0
 
@@ -31,7 +34,7 @@ def redistanced(grid: Grid, near: float = NEAR) -> Grid:
     distance = _upwind(wide, *_beside(wide), near + 1)
     kept = (distance.reshape(-1, BLOCK**3).amin(1) < near * grid.width).nonzero()[:, 0]
     values = (distance * torch.where(signs > 0, 1.0, -1.0)).reshape(-1, BLOCK**3)
-    return Grid(grid.cells, blocks[kept], values[kept].flatten(), _far(grid, bound.clamp(min=near * grid.width), blocks, values, kept))
+    return Grid(grid.cells, blocks[kept], values[kept].flatten(), _far(grid, bound.clamp(min=(near - NEARER) * grid.width), blocks, values, kept))
 
 
 def _signs(grid: Grid, blocks: Tensor) -> Tensor:
@@ -42,7 +45,7 @@ def _signs(grid: Grid, blocks: Tensor) -> Tensor:
     lone = (index < 0).nonzero()[:, 0]
     values = grid.values[index.clamp(min=0)]
     beyond = grid.beyond(nodes[lone])
-    values[lone] = torch.where(beyond > 0, UNKNOWN, -UNKNOWN)
+    values[lone] = torch.where(beyond > 0, UNKNOWN, -UNKNOWN).to(values)
     return values
 
 
@@ -126,7 +129,7 @@ def _far(grid: Grid, bound: Tensor, blocks: Tensor, values: Tensor, kept: Tensor
     dropped[kept] = False
     x, y, z = blocks[dropped].T
     blocked[x, :, y, :, z, :] = torch.where(values[dropped][:, 0] > 0, 1.0, -1.0)[:, None, None, None]
-    return bound * signs
+    return (bound * signs).to(values)
 
 
 def enlarged(cube: Tensor, side: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 REACH = 1.06
 # Cells along a block's side.
 BLOCK = 4
-# What is nearer to the surface than so many cells is in blocks.
+# Nodes that are nearer to the surface than so many cells are in blocks.
 NEAR = 4.5
 # Cells along the cube's side by which distances beyond the blocks are bounded, at most.
 FAR_CELLS = 64
