@@ -170,7 +170,9 @@ class Grid:
         side = self.far.shape[0]
         # In whole numbers: a node on the edge of a cell must not be taken for the next one's.
         place = (nodes * side).div(self.cells, rounding_mode="floor").clamp(0, side - 1)
-        return self.far.flatten()[cube_index(place, side)]
+        found = self.far.flatten()[cube_index(place, side)]
+        # Nodes on the cube's far sides are in no block, and what is in the cells beside them may be the thing's inside.
+        return torch.where((nodes >= self.cells).any(1), found.abs(), found)
 
     def _bound(self, points: Tensor) -> Tensor:
         side = self.far.shape[0]
