@@ -31,6 +31,7 @@ from dist_engine.protocol import RequestError, View, covered
 from PIL import Image
 
 from blender_tests.engine.test_measures import sphere
+from tools.cut_out import from_dark_background
 
 RADIUS = 0.6
 
@@ -287,7 +288,7 @@ def test_a_mask_from_a_dark_background_does_not_know_its_shadows() -> None:
     picture = dark_picture()
     # Held together below the shadow.
     picture[150:160, 100:110] = 200
-    thing, known = photographs.from_dark_background(picture)
+    thing, known = from_dark_background(picture)
     assert thing[60:140, 64:96].all() and thing[110:150, 115:175].all()
     assert not thing[45:145, 102:108].any() and not known[60:145, 102:108].any()
     # The notch is known to be background, and so is what is far away, the speck included.

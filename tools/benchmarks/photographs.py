@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from dist_engine.protocol import Request, RequestError, Settings, View, covered, where_lines_meet
 from PIL import Image
-from scipy import ndimage  # type: ignore[import-untyped]
 
 from dist_addon import formats
+from tools.cut_out import from_dark_background
 
 from . import figures, scenes
 from .engine import alone, reconstructed
@@ -28,9 +28,6 @@ from .things import Mesh
 METHODS = ("hull", "outlines", "colours")
 # Pixels along a picture's longer side that are enough.
 ENOUGH = 384
-# A dark background: how bright the thing is at least; specks up to so many pixels go, and what gaps up to so many would
-# close may be its shadows.
-BRIGHT, SPECK, SHADOW = 0.16, 2, 16
 # Where the hull is sought: so many times as far as the masks reach about the place where their middles meet.
 ROOM = 1.3
 
@@ -165,20 +162,6 @@ def smaller(picture: np.ndarray, factor: int) -> np.ndarray:
     return np.asarray(cut.reshape(height, factor, width, factor, *picture.shape[2:]).mean((1, 3)))
 
 
-def from_dark_background(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where a picture (H, W, 3) uint8 shows a bright thing before a dark ground, and where that is known: both bool."""
-    bright = picture.mean(2) / 255 > BRIGHT
-    pieces, _ = ndimage.label(bright)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    thing = ndimage.binary_opening((pieces == sizes.argmax()) & bright, _disc(SPECK))
-    # With room, so that a picture's edge closes nothing.
-    closed = ndimage.binary_closing(np.pad(thing, 2 * SHADOW), _disc(SHADOW))[
-        2 * SHADOW : -2 * SHADOW, 2 * SHADOW : -2 * SHADOW
-    ]
-    return thing, thing | ~ndimage.binary_fill_holes(closed)
-
-
 def around(given: Taken) -> tuple[tuple[float, ...], float]:
     """Middle and radius of a sphere that holds the thing."""
     seen, reach = [], []
@@ -215,8 +198,3 @@ def _mask_file(folder: Path, stem: str, size: tuple[int, int]) -> np.ndarray:
             raise RequestError(f"{paths[0]} is of {mask.size}, not of {size} pixels.")
         alpha = np.array(mask)[..., 3]
         return alpha if alpha.min() < 255 else np.array(mask.convert("L"))
-
-
-def _disc(radius: int) -> np.ndarray:
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return np.asarray(x**2 + y**2 <= radius**2)
