@@ -1,7 +1,9 @@
-"""Reconstruct an object from pictures, end to end: ``python3 tools/demo.py``.
+"""Reconstruct a thing from pictures, end to end: ``python3 tools/demo.py``.
 
-Sets everything up by itself, then builds a Blender scene (without a window): an object, cameras around it, their
-pictures. The object is taken out, the add-on reconstructs it from the pictures, and the result is measured against it.
+Sets everything up by itself, then builds a Blender scene (without a window): a thing, cameras around it, their
+pictures. The thing is taken out, the add-on reconstructs it from the pictures, and the result is measured against it.
+Without options it is a table, by its prior, whose shape is then freed; ``--mesh`` takes a mesh of any kind, and
+``--photos`` a folder of photographs with a file of their cameras: neither needs a prior.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 SEED = 10_002  # the priors are trained on seeds below 10,000
 INTERRUPTED = 130
-ENDINGS = (".obj", ".off", ".ply", ".stl")
+ENDINGS = (".obj", ".off", ".ply", ".stl", ".glb")
 
 
 def main() -> int:
@@ -59,26 +61,37 @@ def demo(options: argparse.Namespace) -> int:
 
     import dist_addon
     from dist_addon import api
-    from dist_addon.worker.dist_engine.protocol import RequestError, read_task
+    from dist_addon.worker.dist_engine.protocol import ANYTHING, RequestError, read_task
     from tools import demo_report, demo_scene
 
+    prior = options.prior or (ANYTHING if options.mesh or options.photos else "table")
     try:
-        vertices, faces = _read_mesh(options.mesh) if options.mesh else _make_table(options.seed)
-        print(f"{options.mesh or f'Table {options.seed}'}: {len(faces):,} triangles", flush=True)
-        with _stage("pictures", stages):
-            scene = demo_scene.build(vertices, faces, out / "pictures", options.up, options.seed)
+        if options.photos:
+            with _stage("photographs", stages):
+                scene = demo_scene.of_photographs(options.photos, out / "masks", options.up)
+            print(f"{options.photos}: {len(scene.pictures.objects)} of {len(scene.cameras)} are fitted to", flush=True)
+        else:
+            vertices, faces = _read_mesh(options.mesh) if options.mesh else _make_table(options.seed)
+            print(f"{options.mesh or f'Table {options.seed}'}: {len(faces):,} triangles", flush=True)
+            with _stage("pictures", stages):
+                scene = demo_scene.build(vertices, faces, out / "pictures", options.up or "+z", options.seed)
+        if prior == ANYTHING:
+            scene = demo_scene.without_bounds(scene)
         with contextlib.suppress(RequestError):
             read_task(out / "job")  # of the last run: nothing may be taken from it
             shutil.rmtree(out / "job")
         dist_addon.register()
-        demo_scene.choose_inputs(scene, options.prior, options.quality)
+        demo_scene.choose_inputs(scene, prior, options.quality, options.freedom, colours=True)
         bar = Bar()
         with _stage("reconstruction", stages):
             try:
                 made = api.reconstruct(
                     cameras=scene.pictures,
                     bounds=scene.bounds,
-                    prior=options.prior,
+                    masks=scene.masks,
+                    colours=True,
+                    prior=prior,
+                    freedom=options.freedom,
                     quality=options.quality,
                     folder=out / "job",
                     progress=bar.show,
@@ -86,8 +99,8 @@ def demo(options: argparse.Namespace) -> int:
             finally:
                 bar.close()
         with _stage("evaluation", stages):
-            views, chamfer = demo_report.evaluate(scene, made.object, out / "renders")
-            demo_report.draw_comparison(views, out / "comparison.png")
+            found = demo_report.evaluate(scene, made, out / "renders")
+            demo_report.draw_comparison(found.views, out / "comparison.png")
         with _stage("saving", stages), contextlib.redirect_stdout(io.StringIO()):
             demo_report.export(made.object, out / "result.ply")
             demo_scene.save(out / "demo.blend", scene)
@@ -95,17 +108,16 @@ def demo(options: argparse.Namespace) -> int:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
 
-    fit = [view.iou for view in views if not view.held_back]
-    held_back = [view.iou for view in views if view.held_back]
     queries = made.report["queries"]
     numbers = {
-        "iou_fit": sum(fit) / len(fit),
-        "iou_heldout": sum(held_back) / len(held_back),
-        "chamfer_x1000": chamfer,
+        "iou_fit": found.iou(held_back=False),
+        "iou_heldout": found.iou(held_back=True),
+        "chamfer_x1000": found.chamfer,
+        "chamfer_prior": found.chamfer_prior,
         "queries": sum(queries.values()),
         "seconds_fit": stages["reconstruction"],
         "seconds_total": time.time() - options.began,
-        "iou_per_view": {view.name: view.iou for view in views},
+        "iou_per_view": {view.name: view.iou for view in found.views},
         "queries_per_purpose": queries,
         "seconds_per_stage": {**stages, "worker": made.report["seconds"]},
         "blender": bpy.app.version_string,
@@ -150,13 +162,35 @@ class Bar:
 
 def _read_command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mesh", type=Path, help=f"reconstruct this mesh instead of a table ({', '.join(ENDINGS)})")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--mesh", type=Path, metavar="FILE", help=f"reconstruct this mesh instead of a table ({', '.join(ENDINGS)})"
+    )
+    what.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="reconstruct the thing of these photographs: cut out, or before a dark, plain ground, with a file of "
+        "their cameras; every fourth is held back",
+    )
     axes = [sign + axis for axis in "xyz" for sign in "+-"]
-    parser.add_argument("--up", default="+z", choices=axes, help="the mesh's axis that is up, as in --up=-z")
+    parser.add_argument(
+        "--up", choices=axes, help="which axis is up, as in --up=-z: the mesh's (default: +z), or the cameras' world's"
+    )
     parser.add_argument("--out", type=Path, default=environment.ROOT / "demo_out", help="folder for what is made")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--seed", type=int, default=SEED, help="which table, and which cameras")
-    parser.add_argument("--prior", default="table", help="a built-in shape prior's name, or a .safetensors file")
+    parser.add_argument(
+        "--prior",
+        help="a built-in shape prior's name, or a .safetensors file; anything: none (default: table for the table, "
+        "else anything)",
+    )
+    parser.add_argument(
+        "--freedom",
+        default="some",
+        choices=["none", "some", "full"],
+        help="how far the surface may leave the prior's shape",
+    )
     parser.add_argument("--quality", default="normal", choices=["preview", "normal", "fine"])
     # Set when the program has started itself again inside the environment: when it first began.
     parser.add_argument("--inside", type=float, help=argparse.SUPPRESS)
@@ -172,16 +206,15 @@ def _read_command_line() -> argparse.Namespace:
         parser.error(f"{options.mesh}: the mesh's name must end in one of {', '.join(ENDINGS)}")
     if options.mesh and not options.mesh.is_file():
         parser.error(f"{options.mesh}: there is no such file")
+    if options.photos and not options.photos.is_dir():
+        parser.error(f"{options.photos}: there is no such folder")
     return options
 
 
 def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    import igl
+    from dist_addon.worker.dist_engine.training.meshes import read_mesh
 
-    vertices, faces = igl.read_triangle_mesh(str(path))
-    if len(faces) == 0:
-        raise ValueError(f"{path} holds no triangles: choose another mesh.")
-    return vertices, faces
+    return read_mesh(path)
 
 
 def _make_table(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -210,12 +243,14 @@ def _stage(name: str, stages: dict[str, float]) -> Any:
 def _print_table(numbers: dict[str, Any], out: Path) -> None:
     seconds = numbers["seconds_per_stage"]
     worker = seconds["worker"]
-    rows = [
-        ("Silhouette IoU, the views fitted to", f"{numbers['iou_fit']:.4f}"),
-        ("Silhouette IoU, views held back", f"{numbers['iou_heldout']:.4f}"),
-        ("Chamfer distance x 1000", f"{numbers['chamfer_x1000']:.3f}"),
-        ("Decoder queries", f"{numbers['queries']:,}"),
+    measures = [
+        ("Silhouette IoU, the views fitted to", "iou_fit", ".4f"),
+        ("Silhouette IoU, views held back", "iou_heldout", ".4f"),
+        ("Chamfer distance x 1000", "chamfer_x1000", ".3f"),
+        ("    of the prior's shape alone", "chamfer_prior", ".3f"),
+        ("Decoder queries", "queries", ",d"),
     ]
+    rows = [(label, format(numbers[key], form)) for label, key, form in measures if numbers[key]]
     rows += [(f"Seconds, {name}", f"{seconds[name]:.1f}") for name in seconds if name != "worker"]
     at = next(i for i, row in enumerate(rows) if row[0] == "Seconds, reconstruction") + 1
     rows[at:at] = [(f"    {name}", f"{took:.1f}") for name, took in worker.items()]

@@ -1,4 +1,4 @@
-"""The demo's Blender scene: an object, cameras around it, their pictures; then the object is taken out.
+"""The demo's Blender scene: an object, cameras around it, their pictures; then the object is taken out. Or photographs.
 
 Runs in the tools' environment. The frame is Blender's world: Z up, Blender units.
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 from PIL import Image
+
+from dist_addon import api
+from tools.cut_out import from_dark_background
 
 SIZE = 256  # of a picture, in pixels
 SAMPLES = 16  # of Cycles, a pixel
@@ -22,6 +26,7 @@ LOCATION = (0.8, -0.5, 0.25)  # of the middle of its foot: not the origin,
 YAW = math.radians(34)  # and not along the axes, so that placing is put to the test
 FILL = 0.86  # how much of a picture the object may fill
 LENSES = (35.0, 50.0, 70.0, 85.0)  # in millimetres, on a sensor 36 mm wide
+SUN = "Sun"
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 # Rows: what an axis that is up becomes X, Y and Z of, by a rotation.
@@ -37,23 +42,41 @@ UPRIGHT = {
 
 @dataclass(frozen=True)
 class DemoScene:
-    """What `build` leaves in Blender, and the truth, which Blender no longer has.
+    """What is in Blender, and the truth, which Blender no longer has.
 
     Attributes
     ----------
     pictures, held_back : Collection
         Cameras whose background images show the object.
-    bounds : Object
+    bounds : Object or None
         An Empty, roughly where the object stood.
-    vertices, faces : (N, 3) float64 and (M, 3) int32 arrays
-        The object, in the world.
+    truth : pair of (N, 3) float64 and (M, 3) int32 arrays, or None
+        The object, in the world: vertices and faces. Of a photographed one it is not known.
+    masks : Path or None
+        A folder of masks, called as the pictures, erased where they do not know; None: the pictures' alpha tells.
     """
 
     pictures: bpy.types.Collection
     held_back: bpy.types.Collection
-    bounds: bpy.types.Object
-    vertices: np.ndarray
-    faces: np.ndarray
+    bounds: bpy.types.Object | None = None
+    truth: tuple[np.ndarray, np.ndarray] | None = None
+    masks: Path | None = None
+
+    @property
+    def cameras(self) -> list[bpy.types.Object]:
+        """All of them: those fitted to, then those held back."""
+        return [*self.pictures.objects, *self.held_back.objects]
+
+    def cut_out(self, camera: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
+        """A camera's picture (H, W, 4) uint8, its alpha from the mask, and where (H, W) that is known."""
+        path = picture_of(camera)
+        picture = read_picture(path)
+        known = np.ones(picture.shape[:2], bool)
+        if self.masks is not None:
+            mask = read_picture(self.masks / f"{path.stem}.png")
+            picture[..., 3] = mask[..., 0]
+            known = mask[..., 3] > 0
+        return picture, known
 
 
 def build(
@@ -87,7 +110,7 @@ def build(
     _render_settings(scene)
 
     vertices = _place(vertices, up)
-    thing = _add_mesh("Object", vertices, faces, _wood())
+    thing = add_mesh("Object", vertices, faces, _wood())
     count = fitted + held_back
     # Spread over the sequence, the held back ones see from heights and sides of their own.
     apart = {round((i + 0.5) * count / held_back) for i in range(held_back)}
@@ -108,7 +131,62 @@ def build(
 
     bpy.data.objects.remove(thing)
     bpy.data.orphans_purge()
-    return DemoScene(pictures, others, _add_bounds(vertices, rng), vertices, np.asarray(faces, np.int32))
+    return DemoScene(pictures, others, _add_bounds(vertices, rng), (vertices, np.asarray(faces, np.int32)))
+
+
+def of_photographs(folder: Path, masks: Path, up: str | None = None) -> DemoScene:
+    """Make the scene from photographs and a file of their cameras, from factory settings; every fourth is held back.
+
+    Parameters
+    ----------
+    folder : Path
+        As `api.import_cameras` takes it.
+    masks : Path
+        Where masks are written of photographs that are not cut out.
+    up : str, optional
+        Which axis of the file's world is up; by default as such files usually have it.
+
+    Raises
+    ------
+    ValueError
+        Cameras or pictures cannot be read, or nothing tells the thing from its surroundings.
+    """
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    _light(scene)
+    _render_settings(scene)
+    found = api.import_cameras(folder, up)
+    if found.missing:
+        raise ValueError(f"The picture {found.missing[0]} is not there.")
+    found.collection.name = "Pictures"
+    held_back = bpy.data.collections.new("Held back")
+    scene.collection.children.link(held_back)
+    for camera in found.cameras[3::4]:
+        found.collection.objects.unlink(camera)
+        held_back.objects.link(camera)
+    made = DemoScene(found.collection, held_back)
+    if all(read_picture(picture_of(camera))[..., 3].min() < 255 for camera in found.cameras):
+        return made
+    shutil.rmtree(masks, ignore_errors=True)
+    masks.mkdir(parents=True)
+    for camera in found.cameras:
+        path = picture_of(camera)
+        thing, known = from_dark_background(read_picture(path)[..., :3])
+        if np.concatenate([thing[0], thing[-1], thing[:, 0], thing[:, -1]]).mean() > 0.5:
+            raise ValueError(f"The background of {path} is not dark: cut the thing out, so that alpha tells it.")
+        grey = np.where(thing, 255, 0).astype(np.uint8)
+        # Erased where it does not know.
+        Image.fromarray(np.dstack([grey, grey, grey, np.where(known, 255, 0).astype(np.uint8)])).save(
+            masks / f"{path.stem}.png"
+        )
+    return replace(made, masks=masks)
+
+
+def without_bounds(scene: DemoScene) -> DemoScene:
+    """Take the Empty out: a thing of no class needs none."""
+    if scene.bounds is not None:
+        bpy.data.objects.remove(scene.bounds)
+    return replace(scene, bounds=None)
 
 
 def render(camera: bpy.types.Object, path: Path, samples: int = SAMPLES) -> np.ndarray:
@@ -124,7 +202,7 @@ def render(camera: bpy.types.Object, path: Path, samples: int = SAMPLES) -> np.n
 
     Returns
     -------
-    (SIZE, SIZE, 4) uint8 array
+    (H, W, 4) uint8 array
         RGBA, not premultiplied, rows from top to bottom.
     """
     scene = bpy.context.scene
@@ -136,10 +214,32 @@ def render(camera: bpy.types.Object, path: Path, samples: int = SAMPLES) -> np.n
     return read_picture(path)
 
 
+def rake(camera: bpy.types.Object) -> None:
+    """Have the sun shine from a camera's left, nearly across what it sees, so that what is uneven casts a shade."""
+    towards = camera.matrix_world.to_3x3() @ Vector((-0.85, 0.35, 0.4))
+    bpy.data.objects[SUN].rotation_euler = towards.to_track_quat("Z", "Y").to_euler()
+
+
+def picture_of(camera: bpy.types.Object) -> Path:
+    """The file of a camera's background image."""
+    return Path(bpy.path.abspath(camera.data.background_images[0].image.filepath))
+
+
 def read_picture(path: Path) -> np.ndarray:
     """Read a PNG as an (H, W, 4) uint8 array of RGBA."""
     with Image.open(path) as image:
         return np.array(image.convert("RGBA"))
+
+
+def add_mesh(name: str, vertices: np.ndarray, faces: np.ndarray, material: bpy.types.Material) -> bpy.types.Object:
+    """Add triangles, in the world, to the scene."""
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata(vertices.tolist(), [], faces.tolist())
+    mesh.validate()
+    mesh.materials.append(material)
+    thing = bpy.data.objects.new(name, mesh)
+    bpy.context.scene.collection.objects.link(thing)
+    return thing
 
 
 def world_mesh(thing: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
@@ -164,18 +264,21 @@ def clay() -> bpy.types.Material:
     return material
 
 
-def choose_inputs(scene: DemoScene, prior: str, quality: str) -> None:
+def choose_inputs(scene: DemoScene, prior: str, quality: str, freedom: str = "some", *, colours: bool = False) -> None:
     """Fill in the add-on's panel (the add-on is registered), so that the saved file is ready for Reconstruct."""
     chosen = bpy.context.scene.dist
     chosen.cameras, chosen.bounds, chosen.quality = scene.pictures, scene.bounds, quality
+    chosen.freedom, chosen.use_colours = freedom, colours
+    if scene.masks is not None:
+        chosen.mask_source, chosen.mask_folder = "FOLDER", str(scene.masks)
     # A prior that is a file is none of the sidebar's choices.
     with contextlib.suppress(TypeError):
         chosen.prior = prior
 
 
 def save(path: Path, scene: DemoScene) -> None:
-    """Save the .blend file so that it opens anywhere: the pictures are in it."""
-    for camera in (*scene.pictures.objects, *scene.held_back.objects):
+    """Save the .blend file so that it opens anywhere: rendered pictures are in it; photographs stay where they are."""
+    for camera in scene.cameras if scene.truth is not None else ():
         image = camera.data.background_images[0].image
         image.pack()
         image.filepath_raw = f"//pictures/{Path(image.filepath).name}"
@@ -195,16 +298,6 @@ def _place(vertices: np.ndarray, up: str) -> np.ndarray:
     if extent[1] > extent[0]:  # the front, -Y, is a long side
         vertices = vertices @ np.array(Matrix.Rotation(math.pi / 2, 3, "Z")).T
     return vertices @ np.array(Matrix.Rotation(YAW, 3, "Z")).T + LOCATION
-
-
-def _add_mesh(name: str, vertices: np.ndarray, faces: np.ndarray, material: bpy.types.Material) -> bpy.types.Object:
-    mesh = bpy.data.meshes.new(name)
-    mesh.from_pydata(vertices.tolist(), [], faces.tolist())
-    mesh.validate()
-    mesh.materials.append(material)
-    thing = bpy.data.objects.new(name, mesh)
-    bpy.context.scene.collection.objects.link(thing)
-    return thing
 
 
 def _add_camera(name: str, index: int, count: int, vertices: np.ndarray, rng: np.random.Generator) -> bpy.types.Object:
@@ -271,7 +364,7 @@ def _light(scene: bpy.types.Scene) -> None:
     sun.energy = 3.5
     sun.angle = math.radians(10)
     sun.color = (1.0, 0.95, 0.87)
-    lamp = bpy.data.objects.new("Sun", sun)
+    lamp = bpy.data.objects.new(SUN, sun)
     lamp.rotation_euler = (math.radians(48), 0, math.radians(70))
     lamp.location = (0, 0, 3)
     scene.collection.objects.link(lamp)
