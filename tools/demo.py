@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SEED = 10_002  # the priors are trained on seeds below 10,000
 INTERRUPTED = 130
+MONKEY = "monkey"
 ENDINGS = (".obj", ".off", ".ply", ".stl", ".glb")
 
 
@@ -71,7 +72,7 @@ def demo(options: argparse.Namespace) -> int:
                 scene = demo_scene.of_photographs(options.photos, out / "masks", options.up)
             print(f"{options.photos}: {len(scene.pictures.objects)} of {len(scene.cameras)} are fitted to", flush=True)
         else:
-            vertices, faces = _read_mesh(options.mesh) if options.mesh else _make_table(options.seed)
+            vertices, faces = _thing(options)
             print(f"{options.mesh or f'Table {options.seed}'}: {len(faces):,} triangles", flush=True)
             with _stage("pictures", stages):
                 scene = demo_scene.build(vertices, faces, out / "pictures", options.up or "+z", options.seed)
@@ -164,7 +165,10 @@ def _read_command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--mesh", type=Path, metavar="FILE", help=f"reconstruct this mesh instead of a table ({', '.join(ENDINGS)})"
+        "--mesh",
+        type=Path,
+        metavar="FILE",
+        help=f"reconstruct this mesh instead of a table ({', '.join(ENDINGS)}); {MONKEY}: Blender's monkey",
     )
     what.add_argument(
         "--photos",
@@ -202,25 +206,29 @@ def _read_command_line() -> argparse.Namespace:
             break
     options = parser.parse_args(words)
     options.began = options.inside or time.time()
-    if options.mesh and options.mesh.suffix.lower() not in ENDINGS:
-        parser.error(f"{options.mesh}: the mesh's name must end in one of {', '.join(ENDINGS)}")
-    if options.mesh and not options.mesh.is_file():
-        parser.error(f"{options.mesh}: there is no such file")
+    if options.mesh and str(options.mesh) != MONKEY:
+        if options.mesh.suffix.lower() not in ENDINGS:
+            parser.error(f"{options.mesh}: the mesh's name must end in one of {', '.join(ENDINGS)}")
+        if not options.mesh.is_file():
+            parser.error(f"{options.mesh}: there is no such file")
     if options.photos and not options.photos.is_dir():
         parser.error(f"{options.photos}: there is no such folder")
     return options
 
 
-def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _thing(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (N, 3) and triangles (M, 3) of what is to be photographed."""
+    if options.mesh is None:
+        from tools.generators import tables
+
+        return tables.make_table(options.seed)
+    if str(options.mesh) == MONKEY:
+        from tools import demo_scene
+
+        return demo_scene.monkey()
     from dist_addon.worker.dist_engine.training.meshes import read_mesh
 
-    return read_mesh(path)
-
-
-def _make_table(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    from tools.generators import tables
-
-    return tables.make_table(seed)
+    return read_mesh(options.mesh)
 
 
 def _send_blenders_chatter_to(path: Path) -> None:

@@ -182,6 +182,18 @@ def of_photographs(folder: Path, masks: Path, up: str | None = None) -> DemoScen
     return replace(made, masks=masks)
 
 
+def monkey() -> tuple[np.ndarray, np.ndarray]:
+    """Blender's monkey, smooth and closed: a thing of no class, as vertices (N, 3) and triangles (M, 3)."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    # Turned to where more of the cameras see its face.
+    bpy.ops.mesh.primitive_monkey_add(rotation=(0, 0, math.radians(145)))
+    thing = bpy.context.object
+    thing.modifiers.new("Smooth", "SUBSURF").levels = 2
+    thing.modifiers.new("Closed", "REMESH").voxel_size = 0.02
+    bpy.ops.object.convert(target="MESH")
+    return world_mesh(thing)
+
+
 def without_bounds(scene: DemoScene) -> DemoScene:
     """Take the Empty out: a thing of no class needs none."""
     if scene.bounds is not None:
