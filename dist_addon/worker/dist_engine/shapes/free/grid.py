@@ -107,7 +107,7 @@ class Grid:
     def padded_index(self) -> Tensor:
         """Which of `values` (S, (BLOCK + 1)^3) each block's nodes are, with those of the next ones; -1 where none."""
         inner = torch.cartesian_prod(*[torch.arange(BLOCK + 1, device=self.blocks.device)] * 3)
-        return self.index((self.blocks[:, None] * BLOCK + inner))
+        return self.index(self.blocks[:, None] * BLOCK + inner)
 
     @cached_property
     def padded(self) -> Tensor:
@@ -117,7 +117,12 @@ class Grid:
         lone = (index < 0).nonzero()
         if len(lone):
             inner = torch.cartesian_prod(*[torch.arange(BLOCK + 1, device=index.device)] * 3)
-            found[lone[:, 0], lone[:, 1]] = self.beyond(self.blocks[lone[:, 0]] * BLOCK + inner[lone[:, 1]])
+            nodes = self.blocks[lone[:, 0]] * BLOCK + inner[lone[:, 1]]
+            # No block owns the cube's far faces, and the bound of the block before them says nothing there: they are a
+            # cell farther out than its last nodes.
+            before = torch.where((nodes == self.cells).any(1), self.index(nodes.clamp(max=self.cells - 1)), -1)
+            outside = self.values[before.clamp(min=0)] + self.width
+            found[lone[:, 0], lone[:, 1]] = torch.where(before >= 0, outside, self.beyond(nodes))
         return found
 
     def cell(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
