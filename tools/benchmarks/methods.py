@@ -27,7 +27,7 @@ from .things import Mesh
 METHODS = ("hull", "outlines", "colours", "prior", "freed")
 # A prior alone goes by outlines, as it does by default. Freed, it goes by colours, too, unless all cameras look from
 # more than so many degrees apart.
-WIDEST = 45.0
+WIDEST = 75.0
 # As the add-on's "normal".
 STEPS, RAYS, RESOLUTION = 80, 8000, 256
 

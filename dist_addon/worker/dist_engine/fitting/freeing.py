@@ -32,7 +32,7 @@ from ..observations.rows import Rows
 from ..protocol import Placement, Request, RequestError, Stage, written_beside
 from ..reporting import Reporter
 from ..shapes.free.distance import redistanced
-from ..shapes.free.grid import REACH, Grid
+from ..shapes.free.grid import REACH, Grid, cube_index
 from ..shapes.free.kind import FreeKind
 from ..shapes.free.pieces import without_crumbs
 from ..shapes.free.shape import FreeShape
@@ -45,19 +45,21 @@ from .hull import Hull, around, cube, doubtful_pixels
 from .start import start_places
 
 # How much a freed surface is held to what it came from: features smaller than (stiffness / TIE)^(1/4) are let go.
-TIE = 30.0
+TIE = 100.0
 FARTHEST = 12.0
 # Standard deviation of a matched point, in pixels of its level.
 MATCHED = 0.7
 # From how many pixels on an outline counts linearly where masks contradict each other in more than this share.
 HUBER_IN_DOUBT, WRONG = 0.5, 0.001
 # A grid is too coarse to start on where it loses more than this share of the surface by more than a cell.
-LOST = 0.02
+LOST = 0.005
 # The finest cell is at least so many pixels wide: the second, where there is but outlines, which say less.
 FINEST, FINEST_OUTLINES = 1.5, 3.0
 # Depths and normals: what they see of the object, by view, in squared radii. A lone point stands for (4 h)^2.
 SEEN = 1.0
 POINT_WIDTH, POINTS_AREA = 4.0, 3.0
+# What is observed of the surface is told in so many cells along the cube's side; one part in so many is enough.
+SEEN_CELLS, WELL_SEEN = 32, 1.0
 # Uncertainty comes from so many samples on a grid of so many cells.
 SAMPLES, SAMPLED_CELLS = 8, 64
 
@@ -183,6 +185,8 @@ def free(
             if not going:
                 break
             rows = surface.rows(shape, level, number)
+            if held is not None:
+                shape = replace(shape, seen=_seen(shape, rows))
             shape, cost = gauss_newton(shape, rows)
             done += level.cells**2
             _save(checkpoint, index, number + 1, shape, place)
@@ -442,6 +446,23 @@ def _within(rows: Rows, area: float) -> Rows:
     inside = torch.stack([each.within() for each in rows.d_shape]).all(0)  # type: ignore[attr-defined]
     weight = inside.to(rows.residual) if rows.weight is None else rows.weight * inside
     return replace(rows, share=rows.share * area, weight=weight, views=None, rays=None)
+
+
+def _seen(shape: FreeShape, rows: Sequence[Rows]) -> Tensor:
+    """How much of the surface rows tell the place of, in cells (S, S, S) of the cube, from 0 to 1.
+
+    Outlines do not count: of the surface, they see but lines.
+    """
+    nodes, area = shape.band.positions, shape.grid.values.new_zeros(SEEN_CELLS**3)
+    for each in rows:
+        if each.side is None and each.weight is not None:
+            for part in each.d_shape:
+                shares = part.backward(each.share * each.weight)
+                place = ((nodes + REACH) * (SEEN_CELLS / (2 * REACH))).long().clamp(0, SEEN_CELLS - 1)
+                area.index_add_(0, cube_index(place, SEEN_CELLS), shares)
+    # A surface that is seen wholly fills nine of a cell and its neighbours.
+    about = 27 * torch.nn.functional.avg_pool3d(area.reshape(1, 1, *[SEEN_CELLS] * 3), 3, 1, 1)[0, 0]
+    return (about * WELL_SEEN / (9 * (2 * REACH / SEEN_CELLS) ** 2)).clamp(0, 1)
 
 
 def _before(kind: DepthMaps, cameras: Cameras, place: Similarity, points: Tensor) -> Tensor:

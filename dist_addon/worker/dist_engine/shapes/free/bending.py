@@ -2,9 +2,11 @@
 
 In the band |phi| < `BAND` cells about the surface, with h the cell's width, half of
 
-    h^3 / (2 BAND h) [ stiffness sum w_k w_n |Hess phi|^2 + sum w_k (n . grad phi - 1)^2 + tie sum (phi - phi_tie)^2 ]
+    h^3 / (2 BAND h) [ stiffness sum w_k w_n |Hess phi - s Hess phi_tie|^2 + sum w_k (n . grad phi - 1)^2
+                       + tie sum (phi - phi_tie)^2 ]
 
-so that each sum is an integral over the surface. Only linear functions are free of bending.
+so that each sum is an integral over the surface. Without a tie, only linear functions are free of bending. With one, the
+surface keeps the form of what it is tied to where s is one, since nothing is observed there, and loses it where s is zero.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from .grid import AXES, Grid
 BAND = 3.0
 # Bending counts most beside the surface: by exp(-(phi / 2 h)^2), and by no less than this.
 LEAST_BENDING = 0.15
-BENT = 0.0
 # Where the slope falls from a distance's, in the middle of a thin part, phi has a kink, which is no bend of the surface.
 KINK, KINK_WIDTH, LEAST_KINK = 0.3, 0.6, 0.02
 
@@ -58,6 +59,11 @@ class Band:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def positions(self) -> Tensor:
+        """Where they are (m, 3) in the object frame."""
+        return self.grid.positions(self.grid.nodes()[self.ids])
+
     def beside(self, steps: Tensor) -> Tensor:
         """Which of the band (m, K) is at steps (K, 3) from each; m for none."""
         return self.place[self.grid.shifted(steps)[self.ids]]
@@ -78,9 +84,13 @@ class Bending:
     tie : float
         How much the values are held to `tied`.
     tied : (m,) tensor or None
+    kept : (m,) tensor or None
+        How much of the form of `tied` is kept, from 0 to 1; all of it where not given.
     """
 
-    def __init__(self, band: Band, stiffness: float, tie: float = 0.0, tied: Tensor | None = None) -> None:
+    def __init__(
+        self, band: Band, stiffness: float, tie: float = 0.0, tied: Tensor | None = None, kept: Tensor | None = None
+    ) -> None:
         grid, h = band.grid, band.grid.width
         self._now = grid.values[band.ids]
         self._size = len(band)
@@ -112,7 +122,10 @@ class Bending:
         self._slope = volume * kink
         self._tie = tie * volume
         self._tied = self._now if tied is None else tied
-        self._bent = BENT * self._tied if tied is not None else torch.zeros_like(self._now)
+        self._kept: tuple[Tensor, Tensor] | None = None
+        if tied is not None:
+            second, mixed, _ = self._differences(tied, self._pad(tied))
+            self._kept = (second, mixed) if kept is None else (kept * second, kept * mixed)
 
     def _pad(self, values: Tensor) -> Tensor:
         return torch.cat([values, values.new_zeros(*values.shape[:-1], 1)], -1)
@@ -122,8 +135,8 @@ class Bending:
         values = self._now + step
         padded = self._pad(values)
         second, mixed, slope = self._differences(values, padded)
-        bent = self._differences(self._bent, self._pad(self._bent))
-        second, mixed = second - bent[0], mixed - bent[1]
+        if self._kept is not None:
+            second, mixed = second - self._kept[0], mixed - self._kept[1]
         cost = (self._along * second.square()).sum() + (self._mixed * mixed.square()).sum()
         cost = cost + (self._slope * (slope - 1).square()).sum() + self._tie * (values - self._tied).square().sum()
         gradient = self._back_again(self._along * second, self._mixed * mixed, self._slope * (slope - 1))

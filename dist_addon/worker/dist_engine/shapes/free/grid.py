@@ -117,12 +117,7 @@ class Grid:
         lone = (index < 0).nonzero()
         if len(lone):
             inner = torch.cartesian_prod(*[torch.arange(BLOCK + 1, device=index.device)] * 3)
-            nodes = self.blocks[lone[:, 0]] * BLOCK + inner[lone[:, 1]]
-            # No block owns the cube's far faces, and the bound of the block before them says nothing there: they are a
-            # cell farther out than its last nodes.
-            before = torch.where((nodes == self.cells).any(1), self.index(nodes.clamp(max=self.cells - 1)), -1)
-            outside = self.values[before.clamp(min=0)] + self.width
-            found[lone[:, 0], lone[:, 1]] = torch.where(before >= 0, outside, self.beyond(nodes))
+            found[lone[:, 0], lone[:, 1]] = self.beyond(self.blocks[lone[:, 0]] * BLOCK + inner[lone[:, 1]])
         return found
 
     def cell(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:

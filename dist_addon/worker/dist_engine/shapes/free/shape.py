@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
 from ..shape import Linear
 from .bending import Band, Bending
 from .distance import redistanced
-from .grid import Grid
+from .grid import REACH, Grid
 
 # What reports call this kind of shape.
 KIND = "free"
@@ -76,6 +77,8 @@ class FreeShape:
     tie : float
         How much it is held to `tied`.
     tied : Grid or None
+    seen : (S, S, S) tensor or None
+        How much of the surface is observed, in cells of the cube, from 0 to 1: there, it loses the form of `tied`.
     origin : dict
         What the shape was freed from tells of itself, for the report.
     """
@@ -84,6 +87,7 @@ class FreeShape:
     stiffness: float = 0.0
     tie: float = 0.0
     tied: Grid | None = None
+    seen: Tensor | None = None
     origin: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -108,9 +112,15 @@ class FreeShape:
 
     def own_term(self) -> Bending:
         """As `Shape.own_term`."""
-        band = self.band
-        tied = None if self.tied is None else self.tied(band.grid.positions(band.grid.nodes()[band.ids]))
-        return Bending(band, self.stiffness, self.tie if tied is not None else 0.0, tied)
+        if self.tied is None:
+            return Bending(self.band, self.stiffness)
+        nodes = self.band.positions
+        kept = None
+        if self.seen is not None:
+            # The cube's axes are x, y, z; grid_sample's last is x.
+            cube = self.seen.permute(2, 1, 0)[None, None]
+            kept = 1 - grid_sample(cube, (nodes / REACH)[None, None, None], align_corners=False).flatten()
+        return Bending(self.band, self.stiffness, self.tie, self.tied(nodes), kept)
 
     def tensors(self) -> dict[str, Tensor]:
         """As `Shape.tensors`."""
