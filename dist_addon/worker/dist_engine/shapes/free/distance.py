@@ -1,4 +1,4 @@
-"""Making a distance of a function whose zero is a surface: by an upwind scheme in the blocks, by a bound beyond them."""
+"""Making a distance of a function whose zero is a surface: by an upwind scheme in the blocks, a bound beyond them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def _beside(grid: Grid) -> tuple[Tensor, Tensor]:
     pairs = there.reshape(-1, 3, 2)
     slope = ((pairs[..., 0] - pairs[..., 1]) / (2 * h)).norm(dim=1)
     distance = torch.full_like(values, UNKNOWN)
-    distance[index] = torch.where((slope > SLOPES[0]) & (slope < SLOPES[1]), own, plane)
+    # The plane lacks crossings beyond the neighbours, so it is too far; where there is a kink, the slope is too small.
+    scaled = torch.minimum(plane, own / slope.clamp(min=1e-6))
+    distance[index] = torch.where((slope > SLOPES[0]) & (slope < SLOPES[1]), own, scaled)
     return beside, distance
 
 
@@ -133,7 +135,7 @@ def _far(grid: Grid, bound: Tensor, blocks: Tensor, values: Tensor, kept: Tensor
 
 
 def enlarged(cube: Tensor, side: int) -> Tensor:
-    """Each cell of a cube as so many that there are `side` along each axis; as it is where there are as many or more."""
+    """Each cell of a cube as so many that there are `side` along each axis; the same where there are as many or more."""
     times = max(side // cube.shape[0], 1)
     for axis in range(3):
         cube = cube.repeat_interleave(times, axis)
