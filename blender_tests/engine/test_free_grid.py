@@ -86,7 +86,7 @@ def test_blocks_cover_the_band(thing: Distance) -> None:
 @pytest.mark.parametrize("cells", [32, 64])
 @pytest.mark.parametrize("thing", THINGS.values(), ids=THINGS)
 def test_f_has_the_right_sign_and_is_no_larger_than_the_distance(thing: Distance, cells: int) -> None:
-    points = anywhere(40_000)
+    points = anywhere(20_000)
     wanted, h = thing(points), 2 * REACH / cells
     # What is traced goes nine tenths of f.
     for grid, share in ((Grid.of(thing, cells, CPU), 1.0), (grid_of(thing, cells), STEP)):
@@ -130,7 +130,7 @@ def test_a_thing_may_reach_to_the_cubes_sides(axis: int) -> None:
     centre[axis] = 0.7
     thing = ball(0.3, *centre)
     grid = grid_of(thing, CELLS)
-    points = anywhere(40_000)
+    points = anywhere(20_000)
     wanted = thing(points)
     assert ((grid(points) > 0) == (wanted > 0))[wanted.abs() > 0.5 * H].all()
     middles = grid.positions(grid.crossed()) + H / 2

@@ -63,7 +63,7 @@ def around(count: int, focal: float, size: int, away: float = 3.0) -> list[View]
 
 
 def sight(view: View, size: int, finer: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """A camera's place (3,), and ways (n, n, 3) of length 1 through samples of its picture, `finer` along each pixel."""
+    """A camera's place (3,), and unit ways (n, n, 3) through samples of its picture, `finer` along each pixel."""
     middles = (np.arange(size * finer) + 0.5) / finer
     x, y = np.meshgrid(middles, middles)
     turn = view.world_to_camera[:, :3]
