@@ -135,7 +135,7 @@ def _far(grid: Grid, bound: Tensor, blocks: Tensor, values: Tensor, kept: Tensor
 
 
 def enlarged(cube: Tensor, side: int) -> Tensor:
-    """Each cell of a cube as so many that there are `side` along each axis; the same where there are as many or more."""
+    """Each cell of a cube as so many that there are `side` along each axis; the same where there are as many."""
     times = max(side // cube.shape[0], 1)
     for axis in range(3):
         cube = cube.repeat_interleave(times, axis)

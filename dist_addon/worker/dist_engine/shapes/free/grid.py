@@ -121,7 +121,7 @@ class Grid:
         return found
 
     def cell(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The block (N,) of points (N, 3), -1 for none, the padded node (N,) at the cell's corner, and (N, 3) within."""
+        """The block (N,) of points (N, 3), -1 for none, the padded node (N,) at its cell's corner, (N, 3) within."""
         scaled = ((points + REACH) / self.width).clamp(0, self.cells * (1 - 1e-6))
         corner = scaled.long()
         place = corner // BLOCK
