@@ -22,7 +22,7 @@ from ..cameras import Cameras, Similarity
 from ..observations import Observations
 from ..observations.contours import HUBER, SIGMA, contour_pixels, contour_rows
 from ..observations.depths import DepthMaps
-from ..observations.matching import PictureStack, SurfaceMatches, match_surface
+from ..observations.matching import ANGLES, PictureStack, SurfaceMatches, match_surface, partners
 from ..observations.normals import NormalMaps
 from ..meshing import extract_mesh
 from ..observations.observation import INDEPENDENT, Estimate, distance_from
@@ -344,6 +344,11 @@ class Surface:
                 else (outlines.masks | ~outlines.masked[:, None, None]).cpu().numpy()
             )
             self.stack = PictureStack(request.compared, shown, observations.device)
+            if not bool(partners(cameras, place)[1].any()):
+                raise RequestError(
+                    f"No two cameras look at the thing from {ANGLES[0]:g} to {ANGLES[1]:g} degrees apart, so their "
+                    "colours cannot be compared: add cameras between them, or leave the colours out."
+                )
         self.matches: SurfaceMatches | None = None
 
     def footprint(self) -> float:

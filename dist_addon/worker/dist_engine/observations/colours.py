@@ -161,9 +161,11 @@ class Colours(Observation[ColourDraw]):
     @classmethod
     def of(cls, request: Request, device: torch.device, generator: torch.Generator) -> Colours | None:
         """As `Observation.of`."""
-        if request.compared is None:
-            return None
         settings = request.settings
+        # Where masks tell a code's fit enough, colours count when its surface is freed.
+        cameras = settings.refine_cameras or settings.refine_focal_length
+        if request.compared is None or (settings.freedom != "none" and request.mask_counts.all() and not cameras):
+            return None
         return cls(
             request.compared,
             covered(request.masks),
