@@ -45,7 +45,7 @@ from .hull import Hull, around, cube, doubtful_pixels
 from .start import start_places
 
 # How much a freed surface is held to what it came from: features smaller than (stiffness / TIE)^(1/4) are let go.
-TIE = 100.0
+TIE = 30.0
 FARTHEST = 12.0
 # Standard deviation of a matched point, in pixels of its level.
 MATCHED = 0.7

@@ -21,6 +21,8 @@ from .grid import REACH, Grid
 KIND = "free"
 # No value changes by more cells than this in a step: beyond, its linear model means nothing.
 LARGEST_STEP = 1.5
+# What is kept of a form that nothing is observed of: priors add ledges of their own.
+FORM = 0.75
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,12 @@ class FreeShape:
         if self.tied is None:
             return Bending(self.band, self.stiffness)
         nodes = self.band.positions
-        kept = None
+        kept = torch.full_like(nodes[:, 0], FORM)
         if self.seen is not None:
             # The cube's axes are x, y, z; grid_sample's last is x.
             cube = self.seen.permute(2, 1, 0)[None, None]
-            kept = 1 - grid_sample(cube, (nodes / REACH)[None, None, None], align_corners=False).flatten()
+            seen = grid_sample(cube, (nodes / REACH)[None, None, None], align_corners=False).flatten()
+            kept = FORM * (1 - seen)
         return Bending(self.band, self.stiffness, self.tie, self.tied(nodes), kept)
 
     def tensors(self) -> dict[str, Tensor]:
