@@ -19,7 +19,7 @@ H = 2 * REACH / CELLS
 @pytest.fixture(scope="module")
 def band() -> Band:
     """About a ball of a few cells, not quite a distance, so that weights differ."""
-    grid = grid_of(ball(0.13, 0.02, 0.01, -0.03), CELLS)
+    grid = grid_of(ball(0.1, 0.02, 0.01, -0.03), CELLS)
     nodes = grid.positions(grid.nodes())
     return Band.about(replace(grid, values=grid.values * (1 + 0.3 * torch.sin(20 * nodes[:, 0] + 5 * nodes[:, 1]))))
 
@@ -122,13 +122,28 @@ def test_a_kink_in_a_thin_part_bends_little() -> None:
 
 def test_a_tie_pulls_to_what_it_is_tied_to(band: Band) -> None:
     tied = band.grid.values[band.ids] + 0.3 * H
-    loose, held = Bending(band, 0.02), Bending(band, 0.02, 30.0, tied)
+    loose, held = Bending(band, 0.02, 0.0, tied), Bending(band, 0.02, 30.0, tied)
     step = 0.3 * H * torch.ones(len(band), dtype=torch.float64)
     volume = H**2 / (2 * BAND)
     begun = held.after(0 * step)[0] - loose.after(0 * step)[0]
     assert begun == pytest.approx(0.5 * 30 * volume * (0.3 * H) ** 2 * len(band))
     there = held.after(step)[0] - loose.after(step)[0]
     assert there == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("kept", [None, 1.0, 0.0])
+def test_a_tie_keeps_the_form_where_nothing_is_seen(band: Band, kept: float | None) -> None:
+    tied = band.grid.values[band.ids] + 0.2 * H * vector(band, 4)
+    none, to_it = torch.zeros(len(band), dtype=torch.float64), tied - band.grid.values[band.ids]
+    shares = None if kept is None else torch.full_like(none, kept)
+    # What is not bending costs the same in both.
+    formed, upright = Bending(band, 0.02, 0.0, tied, shares), Bending(band, 0.0)
+    bent = formed.after(to_it)[0] - upright.after(to_it)[0]
+    # Nothing bends towards what it is tied to; where that is seen, it bends as if it were not tied.
+    wanted = Bending(band, 0.02).after(to_it)[0] - upright.after(to_it)[0] if kept == 0 else 0.0
+    assert bent == pytest.approx(wanted, abs=1e-12)
+    ahead, back = (formed.after(none + sign * 1e-4 * to_it)[0] for sign in (1, -1))
+    assert float(formed.after(none)[1] @ to_it) == pytest.approx((ahead - back) / 2e-4, rel=1e-6)
 
 
 def test_noise_has_the_curvature_as_its_covariance(band: Band) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from dist_engine.shapes.free.distance import BEYOND, KNOWN, enlarged, redistanced
-from dist_engine.shapes.free.grid import BLOCK, REACH, Grid
+from dist_engine.shapes.free.distance import NEARER, enlarged, redistanced
+from dist_engine.shapes.free.grid import BLOCK, NEAR, REACH, Grid
 from torch import Tensor
 
 from blender_tests.support.free_forms import CPU, Distance, anywhere, ball, box, either, grid_of
@@ -39,10 +39,17 @@ def test_a_ball_gets_its_distance_back(factor: float | None) -> None:
     assert slope.min() > 0.9 and slope.max() < 1.1 and slope.mean() == pytest.approx(1, abs=0.01)
 
 
-def test_farther_than_it_is_known_it_is_no_longer_than_that() -> None:
-    grid = grid_of(BALL, CELLS)
-    assert grid.values.abs().max() == pytest.approx(KNOWN * H)
-    assert grid.far.abs().min() == pytest.approx(BEYOND * H)
+@pytest.mark.parametrize("near", [NEAR, 9.0])
+def test_farther_than_it_is_known_it_is_no_longer_than_that(near: float) -> None:
+    grid = redistanced(Grid.of(BALL, CELLS, CPU), near)
+    assert grid.values.abs().max() == pytest.approx((near + 1) * H)
+    assert grid.far.abs().min() == pytest.approx((near - NEARER) * H)
+    points = anywhere(20_000)
+    wanted = BALL(points)
+    known = wanted.abs() < (near - 2) * H
+    assert (grid(points) - wanted)[known].abs().max() < 0.35 * H
+    beyond = grid.cell(points)[0] < 0
+    assert (0.9 * grid(points).abs() <= wanted.abs())[beyond].all()
 
 
 def test_what_is_a_distance_stays_as_it_is() -> None:
@@ -85,7 +92,7 @@ def test_a_surface_that_was_moved_finds_its_blocks() -> None:
     assert ((grid(points) > 0) == (wanted(points) > 0))[apart].all()
     # No block is left behind.
     middles = (grid.blocks + 0.5) * BLOCK * H - REACH
-    assert wanted(middles).abs().max() < (KNOWN + 3**0.5 * BLOCK + 2) * H
+    assert wanted(middles).abs().max() < (NEAR + 3**0.5 * BLOCK + 3) * H
 
 
 def test_all_parts_of_a_surface_count() -> None:

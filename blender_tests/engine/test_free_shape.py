@@ -114,13 +114,24 @@ def test_a_step_that_leaves_nothing_is_told(shape: FreeShape) -> None:
 
 def test_its_own_term_is_tied_to_what_it_is_tied_to(shape: FreeShape) -> None:
     none = torch.zeros(shape.size, dtype=torch.float64)
-    loose, itself = shape.own_term().after(none)[0], replace(shape, tie=30.0, tied=shape.grid).own_term()
-    assert itself.after(none)[0] == pytest.approx(loose)
-    larger = replace(shape, tie=30.0, tied=grid_of(ball(0.5 + H, 0.05, 0.0, -0.03), CELLS)).own_term()
-    cost, slope = larger.after(none)
-    assert cost > loose + 1e-4
+    loose, itself = (replace(shape, tie=tie, tied=shape.grid).own_term() for tie in (0.0, 30.0))
+    assert itself.after(none)[0] == pytest.approx(loose.after(none)[0])
+    assert itself.after(0.1 * H + none)[0] > loose.after(0.1 * H + none)[0] + 1e-4
+    larger_grid = grid_of(ball(0.5 + H, 0.05, 0.0, -0.03), CELLS)
+    larger = replace(shape, tie=30.0, tied=larger_grid).own_term()
+    _, slope = larger.after(none)
     # Downhill, values fall: the surface grows.
-    assert (slope - shape.own_term().after(none)[1]).median() > 0
+    assert (slope - replace(shape, tied=larger_grid).own_term().after(none)[1]).median() > 0
+    # What is seen loses the form of what it is tied to; what is not, keeps it: here at small x, which comes first.
+    seen = torch.zeros(8, 8, 8, dtype=torch.float64)
+    seen[4:] = 1
+    bumpy = replace(larger_grid, values=larger_grid.values + 0.2 * H * noise(len(larger_grid.values)))
+    stiff = replace(shape, stiffness=1.0, tie=0.0, tied=bumpy)
+    here, wholly = (replace(stiff, seen=part).own_term().after(none)[1] for part in (seen, 0 * seen))
+    loosely = replace(shape, stiffness=1.0).own_term().after(none)[1]
+    x = shape.band.positions[:, 0]
+    assert here[x < -0.4].equal(wholly[x < -0.4]) and not here[x < -0.4].equal(loosely[x < -0.4])
+    assert here[x > 0.4].equal(loosely[x > 0.4])
     # Without something to be tied to, it is tied to nothing.
     assert replace(shape, tie=30.0).own_term().after(0.1 + none)[0] == shape.own_term().after(0.1 + none)[0]
 
