@@ -108,3 +108,18 @@ def test_a_fit_to_large_pictures_is_that_to_small_ones(tmp_path: Path, monkeypat
     for before, after in zip(one.report["cameras"], other.report["cameras"], strict=True):
         np.testing.assert_allclose(after["K"][0], 3 * np.array(before["K"][0]), rtol=1e-4)
         assert (after["width"], after["height"]) == (3 * SIZE, 3 * SIZE + 2)
+
+
+def test_a_block_is_known_where_all_of_its_pixels_are() -> None:
+    known = np.ones((4, SIZE, SIZE), bool)
+    known[0, 3, 5] = known[1:, 10:20, 10:20] = False
+    large = known.repeat(2, 1).repeat(2, 2)
+    # A pixel of a block of four is enough.
+    large[2, 40, 40] = False
+    enough = known.copy()
+    enough[2, 20, 20] = False
+    masks = np.repeat(discs(), 2, 1).repeat(2, 2)
+    again, factor = shrunk(replace(request(masks, orbit(4)), mask_known=large))
+    assert factor == 2
+    np.testing.assert_array_equal(again.mask_known, enough)
+    np.testing.assert_array_equal(again.masks, discs())

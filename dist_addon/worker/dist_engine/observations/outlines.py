@@ -169,7 +169,11 @@ class Outlines(Observation[OutlineDraw]):
     @classmethod
     def shrunk(cls, request: Request, factor: int) -> Mapping[str, np.ndarray | None]:
         """As `Observation.shrunk`: means, whose middle is where the edge is."""
-        return {"masks": block_means(request.masks, factor)}
+        known = request.mask_known
+        return {
+            "masks": block_means(request.masks, factor),
+            "mask_known": None if known is None else block_means(known.astype(np.uint8) * 255, factor) == 255,
+        }
 
     def _pools(self) -> dict[str, Tensor]:
         """Flat pixel indices by where they are to the outline, over all views with a mask."""
