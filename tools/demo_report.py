@@ -186,8 +186,8 @@ def draw_comparison(views: list[EvaluatedView], path: Path) -> None:
         draw.line([(x, y), (x + 22, y)], fill=colour, width=3)
         draw.text((x + 30, y), label, fill=FAINT, font=small, anchor="lm")
         x += 60 + round(draw.textlength(label, font=small))
-    # A quarter of the size, with the lines' own colours.
-    sheet.quantize(method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    # Half of the size.
+    sheet.quantize(dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def shown(views: list[EvaluatedView]) -> list[EvaluatedView]:
