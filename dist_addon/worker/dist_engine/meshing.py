@@ -79,7 +79,8 @@ def extract_mesh(field: Field, resolution: int) -> Mesh:
     field : Field
         Asked for purpose `mesh`.
     resolution : int
-        Cells along the cube's side; a field on cells has its own: `COARSEST` times a power of two. Takes 5 bytes of memory a node, 84 MB at 256.
+        Cells along the cube's side: `COARSEST` times a power of two. Takes 5 bytes of memory a node, 84 MB at 256. A
+        field on cells has its own.
 
     Raises
     ------

@@ -42,7 +42,7 @@ def gauss_newton(shape: FreeShape, rows: Sequence[Rows]) -> tuple[FreeShape, flo
 
 
 def spread(shape: FreeShape, rows: Sequence[Rows], count: int, generator: torch.Generator) -> list[Tensor]:
-    """Samples (n,) of where the shape may be, as far as its rows and its own term tell: of the linear model's posterior.
+    """Samples (n,) of where the shape may be, as far as its rows and its own term tell: of the model's posterior.
 
     Each is the answer to the model with noise of its deviations on all that it is told (Papandreou and Yuille,
     "Gaussian sampling by local perturbations", 2010).

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import igl
 import numpy as np
@@ -19,14 +20,13 @@ from scipy.spatial import ConvexHull, QhullError  # type: ignore[import-untyped]
 from torch import Tensor
 
 from ..cameras import Cameras, Similarity
+from ..meshing import extract_mesh
 from ..observations import Observations
 from ..observations.contours import HUBER, SIGMA, contour_pixels, contour_rows
 from ..observations.depths import DepthMaps
 from ..observations.matching import ANGLES, PictureStack, SurfaceMatches, match_surface, partners
 from ..observations.normals import NormalMaps
-from ..meshing import extract_mesh
 from ..observations.observation import INDEPENDENT, Estimate, distance_from
-from ..observations.outlines import Outlines
 from ..observations.points import SurfacePoints
 from ..observations.rows import Rows
 from ..protocol import Placement, Request, RequestError, Stage, written_beside
@@ -41,7 +41,7 @@ from ..state import State, Unknowns
 from ..tracing.whole import pass_through
 from .fit import Fit, Watch
 from .freeform import gauss_newton, spread
-from .hull import Hull, around, cube, doubtful_pixels
+from .hull import Hull, around, doubtful_pixels
 from .start import start_places
 
 # How much a freed surface is held to what it came from: features smaller than (stiffness / TIE)^(1/4) are let go.
@@ -133,51 +133,48 @@ def free(
     RequestError
         Nothing tells where the thing is, or what it is told contradicts itself.
     """
-    settings, cameras = request.settings, observations.cameras if found is None else found.cameras
+    cameras = observations.cameras if found is None else found.cameras
     checkpoint = folder / "surface.safetensors"
     resumed = _resume(checkpoint, cameras)
-    start = Start(request, kind, found, observations, counter) if resumed is None else None
-    if start is not None:
-        place = start.place
-    else:
-        place = resumed[3]
+    start = Start(request, kind, found, observations)
+    place = start.place if resumed is None else resumed.place
     surface = Surface(request, observations, cameras, place)
     base = _base(request, found, place, counter)
-    tied = base is not None and settings.freedom == "some"
+    origin: dict[str, Any] = {} if found is None else found.shape.describe()
+    if base is not None:
+        origin["freedom"] = request.settings.freedom
     levels = plan(request, base is not None, surface.footprint())
-    shape, first, step = None, 0, 0
-    if resumed is not None and resumed[0] < len(levels):
-        first, step, shape = resumed[:3]
-    elif base is None:
-        assert start is not None
-        f = start.f(surface.doubtful)
-        levels = _fine_enough(levels, f, start.hull.needs if start.hull else None, observations.device)
+    if resumed is not None and resumed.level < len(levels):
+        levels = _no_coarser(levels, resumed.shape.grid.cells)
+        first, step, shape = resumed.level, resumed.step, replace(resumed.shape, origin=origin)
     else:
-        f = base
-        levels = _fine_enough(levels, f, None, observations.device)
+        f = start.f(surface.doubtful) if base is None else base
+        needed = start.hull.needs if start.hull is not None else None
+        try:
+            levels = _fine_enough(levels, f, needed, observations.device)
+            grid = without_crumbs(redistanced(Grid.of(f, levels[0].cells, observations.device)), needed)
+        except ValueError as error:
+            raise RequestError(
+                "The masks leave nothing of the thing: no place is inside all of them. Check the cameras, and that "
+                "each mask shows the thing white."
+            ) from error
+        first, step, shape = 0, 0, FreeShape(grid, origin=origin)
+    tied = base if request.settings.freedom == "some" else None
     total = sum(level.steps * level.cells**2 for level in levels)
-    done = sum(level.steps * level.cells**2 for level in levels[:first]) + step * levels[first].cells ** 2
+    before = done = sum(level.steps * level.cells**2 for level in levels[:first]) + step * levels[first].cells ** 2
     began, cost, going = time.monotonic(), math.inf, True
-    began_at = done
-    origin = {} if found is None else {**found.shape.describe(), "freedom": settings.freedom}
-    if found is None and base is not None:
-        origin = {"freedom": settings.freedom}
     for index in range(first, len(levels)):
         level = levels[index]
-        if shape is None or shape.grid.cells != level.cells:
-            try:
-                grid = Grid.of(f if shape is None else shape.grid, level.cells, observations.device)
-                needed = start.hull.needs if shape is None and start is not None and start.hull is not None else None
-                shape = FreeShape(without_crumbs(redistanced(grid), needed), origin=origin)
-            except ValueError as error:
-                raise RequestError(
-                    "The masks leave nothing of the thing: no place is inside all of them. Check the cameras, and that "
-                    "each mask shows the thing white."
-                ) from error
-        held = redistanced(Grid.of(base, level.cells, observations.device), FARTHEST) if tied and base is not None else None
-        shape = replace(shape, stiffness=level.stiffness, tie=TIE if tied else 0.0, tied=held)
+        if shape.grid.cells != level.cells:
+            shape = replace(
+                shape, grid=without_crumbs(redistanced(Grid.of(shape.grid, level.cells, observations.device)))
+            )
+        shape = replace(shape, stiffness=level.stiffness)
+        if tied is not None and (shape.tied is None or shape.tied.cells != level.cells):
+            held = redistanced(Grid.of(tied, level.cells, observations.device), FARTHEST)
+            shape = replace(shape, tie=TIE, tied=held)
         for number in range(step, level.steps):
-            left = (time.monotonic() - began) * (total - done) / (done - began_at) if done > began_at else None
+            left = (time.monotonic() - began) * (total - done) / (done - before) if done > before else None
             reporter.progress(Stage.FREE, round(100 * done / total), 100, None if math.isinf(cost) else cost, left)
             paused = time.monotonic()
             going = watch(shape, place)
@@ -185,7 +182,7 @@ def free(
             if not going:
                 break
             rows = surface.rows(shape, level, number)
-            if held is not None:
+            if tied is not None:
                 shape = replace(shape, seen=_seen(shape, rows))
             shape, cost = gauss_newton(shape, rows)
             done += level.cells**2
@@ -236,6 +233,10 @@ def _fine_enough(
             break
     else:
         cells = levels[-1].cells
+    return _no_coarser(levels, cells)
+
+
+def _no_coarser(levels: list[Level], cells: int) -> list[Level]:
     return [replace(level, cells=max(level.cells, cells), pixels=level.cells) for level in levels]
 
 
@@ -248,7 +249,6 @@ class Start:
         kind: ShapeKind | FreeKind,
         found: Fit | None,
         observations: Observations,
-        counter: Counter[str],
     ) -> None:
         self.request, self.observations = request, observations
         self.hull: Hull | None = None
@@ -333,7 +333,8 @@ class Surface:
         shades = None if pictures is None else torch.as_tensor(pictures, device=observations.device) / 255
         self.doubtful = None if outlines is None else doubtful_pixels(outlines, cameras, place, shades)
         # Where some of the masks is wrong, more may be.
-        wrong = outlines is not None and int(self.doubtful.sum()) > WRONG * int(outlines.masks.sum())
+        doubts = 0 if self.doubtful is None else int(self.doubtful.sum())
+        wrong = outlines is not None and doubts > WRONG * int(outlines.masks.sum())
         self.huber = HUBER_IN_DOUBT if wrong else HUBER
         self.noise = request.settings.mask_noise * SIGMA / 0.7
         self.stack: PictureStack | None = None
@@ -393,7 +394,6 @@ class Surface:
         h = shape.grid.width
         field = shape.field(Counter())
         views, height, width = self.stack.masks.shape
-        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         index = self.stack.masks.flatten().nonzero()[:, 0]
         inside = index % (height * width)
         pixels = torch.stack([inside % width, inside // width], 1) + 0.5
@@ -494,8 +494,10 @@ def _hull_of(points: Tensor) -> Callable[[Tensor], Tensor]:
         raise RequestError(
             "The points lie in a plane, so they enclose nothing: add points, bounds or masks."
         ) from error
-    planes = planes.unique(dim=0)
-    return lambda asked: torch.cat([(part @ planes[:, :3].T + planes[:, 3]).amax(1) for part in asked.split(1 << 14)])
+    planes = torch.unique(planes, dim=0)
+    return lambda asked: torch.cat(
+        [(part @ planes[:, :3].T + planes[:, 3]).amax(1) for part in torch.split(asked, 1 << 14)]
+    )
 
 
 def _about(vertices: np.ndarray, device: torch.device) -> Similarity:
@@ -545,8 +547,18 @@ def _save(path: Path, level: int, step: int, shape: FreeShape, place: Similarity
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
 
 
-def _resume(path: Path, cameras: Cameras) -> tuple[int, int, FreeShape, Similarity] | None:
-    """The level, the step, the shape and the place to go on from; None where there is no such file, or a damaged one."""
+@dataclass(frozen=True)
+class Resumed:
+    """How far a fit had come: the level, the steps that it has made there, the shape and its place."""
+
+    level: int
+    step: int
+    shape: FreeShape
+    place: Similarity
+
+
+def _resume(path: Path, cameras: Cameras) -> Resumed | None:
+    """Where to go on; None where there is no such file, or a damaged one."""
     if not path.exists():
         return None
     try:
@@ -561,6 +573,6 @@ def _resume(path: Path, cameras: Cameras) -> tuple[int, int, FreeShape, Similari
             tensors["place.rotation"].reshape(3, 3),
             tensors["place.translation"].reshape(3),
         )
-        return int(tensors["level"]), int(tensors["step"]), shape, place
+        return Resumed(int(tensors["level"]), int(tensors["step"]), shape, place)
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError):
         return None

@@ -15,8 +15,8 @@ from ..shapes.free.pieces import crumbs
 DEEPEST = 50.0
 # The hull ends a little beyond the unit sphere.
 ROOM = 1.02
-# Colours are told apart in so many shades a channel, over so many pixels about each, where the logarithm of how much more
-# often they are in the mask than beside it is above this.
+# Colours are told apart in so many shades a channel, over so many pixels about each, where the logarithm of how much
+# more often they are in the mask than beside it is above this.
 SHADES, ABOUT, LIKE = 8, 4, 1.0
 # A piece of the hull stays where it explains more than so many squares, two cells wide, of some mask.
 NEEDED = 3
@@ -102,7 +102,7 @@ class Hull:
 
     def __call__(self, points: Tensor) -> Tensor:
         """Values (N,) at points (N, 3) of the object frame."""
-        found = points.norm(dim=1) - ROOM
+        found: Tensor = points.norm(dim=1) - ROOM
         for view in self.views:
             found = torch.maximum(found, self.of_view(view, points))
         return found

@@ -1,4 +1,4 @@
-"""Where a surface is by how alike its patches look to views: a sweep along each pixel's ray, about where the surface is.
+"""Where a surface is by how alike its patches look to views: a sweep along each pixel's ray, about where it is.
 
 The patch is on the surface's tangent plane; what is compared is its normalised cross-correlation in two pictures.
 """
@@ -168,7 +168,7 @@ def match_surface(
     SurfaceMatches or None
         None where there is none.
     """
-    views, height, wide = stack.masks.shape
+    views = len(stack.masks)
     # Patches that reach beyond the thing are of no use: their middles are a little inside.
     inner = max_pool2d((~stack.masks)[:, None].float(), 3, 1, 1)[:, 0] == 0
     lattice = torch.zeros_like(inner)
@@ -241,7 +241,7 @@ def match_surface(
             # Pixels of the other view of a point t along a ray: K R (o + t v), up to its depth.
             to_pixels = cameras.K[other] @ cameras.rotation[other] @ place.rotation * place.scale
             shift = cameras.K[other] @ (cameras.rotation[other] @ place.translation + cameras.translation[other])
-            for part in index.split(piece):
+            for part in torch.split(index, piece):
                 direction = (ahead[part] / along[part, :, None]) @ to_pixels.T
                 origin = (rays.origins[part] @ to_pixels.T + shift)[:, None]
                 reference = seen[part]
@@ -277,7 +277,7 @@ def _seen_by(
     height, width = distances.shape[1:]
     inside = (at[:, 0] >= 1) & (at[:, 1] >= 1) & (at[:, 0] < width - 1) & (at[:, 1] < height - 1) & (there[:, 2] > 0)
     found = distances[other, at[:, 1].clamp(0, height - 1), at[:, 0].clamp(0, width - 1)]
-    seen = inside & found.isfinite() & (away < found + margin) & ((to_view * normal).sum(1) > FACING * away)
+    seen: Tensor = inside & found.isfinite() & (away < found + margin) & ((to_view * normal).sum(1) > FACING * away)
     return seen.nonzero()[:, 0]
 
 

@@ -298,7 +298,7 @@ class Request:
     def mask_tells(self) -> np.ndarray:
         """Where (V, H, W) masks that count know what they show."""
         known = np.ones(self.masks.shape, bool) if self.mask_known is None else self.mask_known
-        return known & self.mask_counts[:, None, None]
+        return np.asarray(known & self.mask_counts[:, None, None])
 
     def save(self, folder: Path) -> None:
         """Write the request into `folder` (which exists); the prior is copied there by the caller."""

@@ -85,7 +85,7 @@ class OnCells(Protocol):
     """A `Field` that is linear between the nodes of a grid: its mesh is best made from that."""
 
     def surface_cells(self, corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Values (N,) and positions (N, 3) of nodes, and the nodes (C, 8) at `corners` (8, 3) of the surface's cells."""
+        """Values (N,) and positions (N, 3) of nodes; which (C, 8) are at `corners` (8, 3) of the surface's cells."""
 
 
 class OwnTerm(Protocol):

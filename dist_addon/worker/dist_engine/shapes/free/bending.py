@@ -5,8 +5,9 @@ In the band |phi| < `BAND` cells about the surface, with h the cell's width, hal
     h^3 / (2 BAND h) [ stiffness sum w_k w_n |Hess phi - s Hess phi_tie|^2 + sum w_k (n . grad phi - 1)^2
                        + tie sum (phi - phi_tie)^2 ]
 
-so that each sum is an integral over the surface. Without a tie, only linear functions are free of bending. With one, the
-surface keeps the form of what it is tied to where s is one, since nothing is observed there, and loses it where s is zero.
+so that each sum is an integral over the surface. Without a tie, only linear functions are free of bending. With one,
+the surface keeps the form of what it is tied to as far as s is one, since nothing is observed there, and loses it where
+s is zero.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .grid import AXES, Grid
 BAND = 3.0
 # Bending counts most beside the surface: by exp(-(phi / 2 h)^2), and by no less than this.
 LEAST_BENDING = 0.15
-# Where the slope falls from a distance's, in the middle of a thin part, phi has a kink, which is no bend of the surface.
+# Where the slope falls from a distance's, in the middle of a thin part, phi has a kink: no bend of the surface.
 KINK, KINK_WIDTH, LEAST_KINK = 0.3, 0.6, 0.02
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
@@ -163,7 +164,7 @@ class Bending:
     def diagonal(self) -> Tensor:
         """The curvature's own (m,)."""
         along, mixed = self._pad(self._along), self._pad(self._mixed)
-        found = 4 * self._along.sum(0) + self._mixed.sum(0) + self._slope * self._own.square() + self._tie
+        found: Tensor = 4 * self._along.sum(0) + self._mixed.sum(0) + self._slope * self._own.square() + self._tie
         plus, minus = self._pad(self._slope * self._plus.square()), self._pad(self._slope * self._minus.square())
         for axis in range(3):
             ahead, back = self._ahead[axis], self._back[axis]
@@ -186,7 +187,7 @@ class Bending:
         # What node i gives to its neighbour ahead is what i gets from the one back.
         ahead, back = self._pad(second + self._plus * slope), self._pad(second + self._minus * slope)
         corner = self._pad(mixed)
-        found = mixed.sum(0) - 2 * second.sum(0) + self._own * slope
+        found: Tensor = mixed.sum(0) - 2 * second.sum(0) + self._own * slope
         for axis in range(3):
             found = found + ahead[axis][self._back[axis]] + back[axis][self._ahead[axis]]
         for pair, (a, b) in enumerate(PAIRS):

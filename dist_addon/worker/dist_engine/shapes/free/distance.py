@@ -9,8 +9,8 @@ from .grid import BLOCK, FAR_CELLS, NEAR, REACH, Grid, cube_index
 
 # Beside the surface, values are kept where their slope is that of a distance, as far as this.
 SLOPES = 0.8, 1.25
-# What is beyond the blocks may be so many cells nearer than their nodes: a block's cells reach beyond its own nodes, and
-# the scheme's distances are up to half a cell too long.
+# What is beyond the blocks may be so many cells nearer than their nodes: a block's cells reach beyond its own nodes,
+# and the scheme's distances are up to half a cell too long.
 NEARER = 1.5
 # More than any distance in the cube.
 UNKNOWN = 4.0
@@ -34,7 +34,12 @@ def redistanced(grid: Grid, near: float = NEAR) -> Grid:
     distance = _upwind(wide, *_beside(wide), near + 1)
     kept = (distance.reshape(-1, BLOCK**3).amin(1) < near * grid.width).nonzero()[:, 0]
     values = (distance * torch.where(signs > 0, 1.0, -1.0)).reshape(-1, BLOCK**3)
-    return Grid(grid.cells, blocks[kept], values[kept].flatten(), _far(grid, bound.clamp(min=(near - NEARER) * grid.width), blocks, values, kept))
+    return Grid(
+        grid.cells,
+        blocks[kept],
+        values[kept].flatten(),
+        _far(grid, bound.clamp(min=(near - NEARER) * grid.width), blocks, values, kept),
+    )
 
 
 def _signs(grid: Grid, blocks: Tensor) -> Tensor:

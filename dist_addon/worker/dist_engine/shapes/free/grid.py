@@ -182,10 +182,8 @@ class Grid:
     def crossed(self) -> Tensor:
         """Places (C, 3) of the cells that the surface passes, in cells."""
         inside = (self.padded <= 0).reshape(-1, BLOCK + 1, BLOCK + 1, BLOCK + 1)
-        count = sum(
-            inside[:, x : x + BLOCK, y : y + BLOCK, z : z + BLOCK].to(torch.int8) for x, y, z in CORNERS.tolist()
-        )
-        found = ((count > 0) & (count < 8)).nonzero()  # type: ignore[operator]
+        corners = torch.stack([inside[:, x : x + BLOCK, y : y + BLOCK, z : z + BLOCK] for x, y, z in CORNERS.tolist()])
+        found = (corners.any(0) & ~corners.all(0)).nonzero()
         return self.blocks[found[:, 0]] * BLOCK + found[:, 1:]
 
     @staticmethod
