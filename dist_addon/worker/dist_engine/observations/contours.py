@@ -15,7 +15,7 @@ from .rows import Rows
 BAND, REST = 4.0, 0.03
 # Outside, the surface is to be as far from the ray as the outline, up to so many pixels; inside, the ray is to be
 # within it by as much, up to half a pixel: so the two meet at the outline.
-OUTSIDE, INSIDE = 3.0, 0.4
+OUTSIDE, INSIDE = 3.0, 0.5
 # Rays that are right by less than this are asked, too, since a step may break them (pixels).
 MARGIN = 3.0
 # Standard deviation of an edge at best, and from how many pixels on it counts linearly.
