@@ -99,12 +99,12 @@ def test_a_textured_ball_is_found_where_it_is(stack: PictureStack, off: float) -
     found = matched(stack, RADIUS + off * FOOT)
     assert found is not None and len(found.points) > 400
     error = (found.points.norm(dim=1) - RADIUS) / FOOT
-    # Patches are plane, the ball is not: they lie a little inside it.
-    assert error.abs().median() < 0.2 and -0.2 < float(error.median()) < 0.06
+    # To neither side: patches are bent as the ball is.
+    assert error.abs().median() < 0.06 and float(error.median().abs()) < 0.05
     # Wrong ones are few, and the fit counts them less.
-    assert (error.abs() < 0.4).float().mean() > 0.9
+    assert (error.abs() < 0.4).float().mean() > 0.95
     sure = found.confidence > 0.8
-    assert sure.float().mean() > 0.3 and (error.abs() < 0.4)[sure].float().mean() > 0.93
+    assert sure.float().mean() > 0.3 and (error.abs() < 0.4)[sure].float().mean() > 0.98
     assert (found.confidence > 0).all() and (found.confidence <= 1).all()
 
 

@@ -1,6 +1,7 @@
 """Where a surface is by how alike its patches look to views: a sweep along each pixel's ray, about where it is.
 
-The patch is on the surface's tangent plane; what is compared is its normalised cross-correlation in two pictures.
+The patch is a piece of that surface, carried along its normal; what is compared is its normalised cross-correlation in
+two pictures.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ OWN_FACING, FACING = 0.25, 0.2
 ALIKE, SURE, LEAD = 0.6, 0.95, 0.1
 # What is alike only in being plain says nothing: the least root mean square of a patch, from 0 to 1.
 CONTRAST = 0.01
+# A patch bends with the surface where that leaves its plane by less than this share of the patch's half.
+SAG = 0.5
 # Matches of less confidence, and peaks that are flatter (in correlation a step, squared), are left out.
 LEAST, SHARP = 0.05, 0.01
 # Samples of a picture at a time: what fits into a processor's cache.
@@ -208,10 +211,14 @@ def match_surface(
     # From pixels to directions in the object frame, of any length.
     back = place.rotation.T @ cameras.rotation.transpose(1, 2) @ inverse
     ahead = torch.einsum("nij,npj->npi", back[view], corners)
-    # The tangent plane at step s is where n . (x - p) = s foot n . v.
+    # At step s, the patch is the surface carried along its normal: where n . (x - p) = s foot n . v + its sag.
     along = (ahead * normal[:, None]).sum(2)
     along = torch.where(along.abs() < 0.05 * ahead.norm(dim=2), -0.05 * ahead.norm(dim=2), along)
-    reached = ((points - rays.origins) * normal).sum(1)
+    reached = ((points - rays.origins) * normal).sum(1)[:, None]
+    # A plane lies inside of what is convex, by a fifth of a pixel and more. Across edges, the patch is one.
+    x, y = (pixels[:, None] + around).floor().long().unbind(2)
+    sag = distances[view[:, None], y.clamp(0, height - 1), x.clamp(0, wide - 1)] * along / ahead.norm(dim=2) - reached
+    reached = reached + torch.where(sag.abs() < SAG * (patch // 2) * foot[:, None], sag, 0.0)
     per_step = (normal * rays.directions).sum(1) * foot
     steps = torch.arange(-reach, reach + 1, device=view.device) * spacing
 
@@ -246,7 +253,7 @@ def match_surface(
                 origin = (rays.origins[part] @ to_pixels.T + shift)[:, None]
                 reference = seen[part]
                 for number, step in enumerate(steps.tolist()):
-                    there = torch.addcmul(origin, direction, (reached[part] + step * per_step[part])[:, None, None])
+                    there = torch.addcmul(origin, direction, (reached[part] + step * per_step[part, None])[..., None])
                     depth = 1 / there[..., 2].clamp(min=1e-4)
                     x, y = there[..., 0] * depth, there[..., 1] * depth
                     colours = stack.look(other, level, x.flatten(), y.flatten()).reshape(-1, count, 3)
