@@ -12,7 +12,6 @@ from dist_engine.cameras import Cameras, Similarity
 from dist_engine.fitting.start import start_places
 from dist_engine.observations.edges import distance_to_unknown, signed_distance
 from dist_engine.observations.observation import Pixels
-from dist_engine.observations.outlines import distance_to_masks
 from dist_engine.observations.pictures import PicturePyramid, neighbours
 from dist_engine.protocol import Bounds, View
 
@@ -36,25 +35,6 @@ def test_a_pixels_ray_passes_its_centre() -> None:
         assert seen_by[index] == view
         wanted = torch.tensor([(column + 0.5 - 4) / 20, (row + 0.5 - 3) / 25, 1.0])
         torch.testing.assert_close(ways[index], wanted)
-
-
-def test_a_mask_is_as_far_as_its_edge() -> None:
-    mask = np.zeros((20, 30), bool)
-    mask[:, 12:] = True
-    # The edge is between the columns 11 and 12, and a pixel is where its middle is.
-    found = distance_to_masks(mask[None])[0]
-    wanted = torch.tensor([max(12 - (column + 0.5), 0) for column in range(30)]).expand(20, 30)
-    torch.testing.assert_close(found, wanted)
-
-
-def test_a_disc_is_as_far_as_its_circle() -> None:
-    y, x = np.mgrid[:80, :80] + 0.5
-    away = np.hypot(x - 40, y - 40) - 22.3
-    found = distance_to_masks((away < 0)[None])[0].numpy()
-    outside = away > 0
-    assert (found[~outside] == 0).all()
-    # A mask of whole pixels tells where its edge is to about half a pixel.
-    assert np.abs(found - away)[outside].max() < 0.6
 
 
 def ramp(degrees: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

@@ -120,7 +120,7 @@ def reconstruct_kind(
 
 def paint(mesh: Mesh, place: Similarity, cameras: Cameras, request: Request, pictures: np.ndarray) -> np.ndarray:
     """The pictures' colours (N, 3) uint8 at a mesh's vertices."""
-    masks = covered(request.masks) | ~request.mask_counts[:, None, None]
+    masks = covered(request.masks) & request.mask_tells | ~request.mask_counts[:, None, None]
     normals = mesh.normals @ place.rotation.T
     return vertex_colours(place.to_world(mesh.vertices), normals, cameras, pictures, masks)[0]
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..cameras import Cameras, Similarity
 from ..observations import Observations
+from ..observations.observation import Goal
 from ..protocol import Request, Stage, written_beside
 from ..reporting import Reporter
 from ..shapes.shape import Shape, ShapeKind
@@ -126,7 +127,8 @@ def fit(
     step_number = sum(steps for _, steps, _ in plan[:stage])
     for index, (rays, steps, level) in list(enumerate(plan))[stage:]:
         observations.review(problem.estimate(state))
-        path = minimise(problem.retract, state, problem.on_rays(rays, level), steps)
+        goal: Goal = "finish" if stages[index][0] == 1 else "fit"
+        path = minimise(problem.retract, state, problem.on_rays(rays, level, goal), steps)
         for taken, (state, cost) in enumerate(path):
             done += rays
             _save(checkpoint, index, state)
@@ -145,7 +147,7 @@ def fit(
     else:
         # What follows may be interrupted, too, and need not do this again.
         _save(checkpoint, len(stages), state)
-    model = problem.on_rays(rays)(state)
+    model = problem.on_rays(rays, goal="finish")(state)
     return Fit(state, unknowns, cost, partial(problem.variances, state, model))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..observations import Drawn, Observations
-from ..observations.observation import INDEPENDENT, Estimate
+from ..observations.observation import INDEPENDENT, Estimate, Goal
 from ..observations.rows import Rows
 from ..shapes.shape import OwnTerm, Springs
 from ..state import State, Unknowns
@@ -56,9 +56,9 @@ class Problem:
 
         return evaluate
 
-    def on_rays(self, count: int, level: int | None = 0) -> Callable[[State], Linearised]:
+    def on_rays(self, count: int, level: int | None = 0, goal: Goal = "fit") -> Callable[[State], Linearised]:
         """The same over one random set of rays, and colours at a level of the pictures, if any."""
-        return self.on(self.observations.draw(count, level))
+        return self.on(self.observations.draw(count, level, goal))
 
     def own_terms(self, state: State) -> list[tuple[slice, OwnTerm]]:
         """What holds the unknowns without any observation: the shape's own term, and cameras to where they were."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..cameras import Similarity
+from ..observations.edges import distance_to_unknown
 from ..protocol import Placement, Request, RequestError, covered, where_lines_meet
 from ..shapes.free.kind import FreeKind
 from ..shapes.shape import ShapeKind
@@ -57,23 +58,27 @@ def _among(points: np.ndarray) -> tuple[np.ndarray, float]:
 
 def _where_cones_meet(request: Request) -> tuple[np.ndarray, float]:
     """The point (3,) nearest to the lines of sight through the masks' middles, and how far the masks reach from it."""
-    poses, directions, corners = [], [], []
-    for view, mask, counts in zip(request.views, request.masks, request.mask_counts, strict=True):
-        if not counts:
-            continue
-        y, x = np.nonzero(covered(mask))
-        pixels = np.column_stack([x, y]) + 0.5
-        middle = (pixels.min(0) + pixels.max(0)) / 2
-        poses.append(view.world_to_camera)
-        directions.append(np.linalg.solve(view.K, [*middle, 1.0]))
-        corners.append(float(np.linalg.norm((pixels - middle) / np.diag(view.K)[:2], axis=1).max()))
-    centre, depths = where_lines_meet(poses, np.array(directions))
-    if not (depths > 0).all():
-        raise RequestError(
-            "The lines of sight through the masks do not meet before the cameras, so they do not tell where the thing "
-            "is: add bounds, or check the cameras."
-        )
-    return centre, float((depths * corners).max())
+    tells = request.mask_tells
+    shown = covered(request.masks) & tells
+    # The middle of what is seen of a thing that goes on where nothing is known is not the thing's.
+    whole = request.mask_counts & ~(shown & (distance_to_unknown(tells) <= 0.5).numpy()).any((1, 2))
+    for chosen in (whole, request.mask_counts):
+        poses, directions, corners = [], [], []
+        for index in np.nonzero(chosen)[0]:
+            view, (y, x) = request.views[index], np.nonzero(shown[index])
+            pixels = np.column_stack([x, y]) + 0.5
+            middle = (pixels.min(0) + pixels.max(0)) / 2
+            poses.append(view.world_to_camera)
+            directions.append(np.linalg.solve(view.K, [*middle, 1.0]))
+            corners.append(float(np.linalg.norm((pixels - middle) / np.diag(view.K)[:2], axis=1).max()))
+        if len(poses) > 1:
+            centre, depths = where_lines_meet(poses, np.array(directions))
+            if (depths > 0).all():
+                return centre, float((depths * corners).max())
+    raise RequestError(
+        "The lines of sight through the masks do not meet before the cameras, so they do not tell where the thing "
+        "is: add bounds, or check the cameras."
+    )
 
 
 def start_states(problem: Problem, kind: ShapeKind, places: list[Similarity], count: int) -> list[State]:

@@ -168,7 +168,7 @@ class Colours(Observation[ColourDraw]):
             return None
         return cls(
             request.compared,
-            covered(request.masks),
+            covered(request.masks) & request.mask_tells,
             request.mask_counts,
             request.bounds,
             settings.picture_noise,

@@ -8,8 +8,9 @@ from torch import Tensor
 from ..cameras import Cameras, Similarity
 from ..shapes.free.shape import FreeField
 from ..tracing.whole import pass_through
-from .outlines import NEAREST, Outlines
+from .outlines import Outlines
 from .rows import Rows
+from .surface import pixel_width
 
 # Pixels within so many of the outline, and this share of the others, each counting for all of them.
 BAND, REST = 4.0, 0.03
@@ -50,7 +51,7 @@ def contour_rows(
     clear = outlines.clear.flatten()[pixels]
     h = field.grid.width
     passed = pass_through(field, rays, 0.5 * h, margin=4 * h)
-    foot = rays.pixel * passed.nearest.clamp(min=NEAREST) * rays.cosine
+    foot = pixel_width(rays, passed.nearest)
     outside = signed > 0
     reach = torch.minimum(signed.abs(), clear)
     wanted = foot * torch.where(outside, reach.clamp(max=OUTSIDE), -reach.clamp(max=INSIDE))

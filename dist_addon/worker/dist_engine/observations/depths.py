@@ -82,7 +82,7 @@ class SurfaceHits:
         """With sides, for rays `stopped` (N,) before they get to what was seen: f is not negative before that."""
         which = stopped.isfinite().nonzero()[:, 0]
         rays, reach = self.rays[which], self.distance[which] - HIT_MARGIN * noise
-        inside = deepest(estimate.field, rays, stopped[which], reach)
+        inside, _ = deepest(estimate.field, rays, stopped[which], reach)
         zero = torch.zeros_like(inside)
         rows = estimate.rows_at(self.weight, rays, self.views[which], inside, zero, noise, moving=moving)
         return replace(rows, side=zero - 1, weight=None if weight is None else weight[which])

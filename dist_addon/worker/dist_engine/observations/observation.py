@@ -32,8 +32,9 @@ INDEPENDENT = 3000
 # pictures' colours; None leaves them out.
 FitStage = tuple[float, float, int | None]
 Draw = TypeVar("Draw")
-# What a draw is for: a fit, the search for a start, or, before that, the ranking of many shapes as they are.
-Goal = Literal["fit", "start", "rank"]
+# What a draw is for: the ranking of many shapes as they are, the search for a start, a fit, and its end, when the shape
+# is about right.
+Goal = Literal["rank", "start", "fit", "finish"]
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,11 @@ def nearest_known(pictures: np.ndarray, factor: int) -> np.ndarray:
 def block_means(pictures: np.ndarray, factor: int) -> np.ndarray:
     """Means over blocks of pictures (V, H, W, ...) uint8; one picture after the other, to save memory."""
     return np.stack([np.rint(_blocks(picture, factor).mean((1, 3))).astype(np.uint8) for picture in pictures])
+
+
+def blocks_all(pictures: np.ndarray, factor: int) -> np.ndarray:
+    """Where all of a block of pictures (V, H, W) bool is true."""
+    return np.stack([_blocks(picture, factor).all((1, 3)) for picture in pictures])
 
 
 def _blocks(picture: np.ndarray, factor: int) -> np.ndarray:

@@ -7,20 +7,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from scipy import ndimage  # type: ignore[import-untyped]
 from torch import Tensor
-from torch.nn.functional import conv2d, max_pool2d, pad
 
 from ..cameras import Cameras, Similarity
 from ..protocol import Request, covered
 from ..rays import Rays
 from ..shapes.shape import Field
-from ..tracing.march import march
+from ..tracing.whole import pass_through
 from .agreement import disagreeing
 from .edges import distance_to_unknown, signed_distance
-from .observation import INDEPENDENT, Estimate, Goal, Observation, Pixels, block_means, some
+from .observation import INDEPENDENT, Estimate, Goal, Observation, Pixels, block_means, blocks_all, some
 from .rows import Rows
-from .surface import deepest
+from .surface import pixel_width
 from .warm import Warm
 
 # Half of the rays go to the outline, where nearly all of a silhouette's information is.
@@ -29,18 +27,21 @@ OUTLINE_WIDTH = 0.012
 # Pixels this near to a mask's edge are beside it: there the coverage tells where the edge is.
 BESIDE = 1.0
 # A ray outside the mask needs to be as far from the surface as the mask is, but no farther than this (in the object's
-# radius). Before a known thing, only this share of it, since f is no exact distance and a camera must be content with
-# the truth; and beside the mask neither nearer nor farther, which draws the outline to its edge from both sides. While
-# the shape is sought, that would draw wrong parts to the edge.
-FARTHEST, SLACK = 0.1, 0.4
-# No pixel is narrower than it is at this depth (in the object's radius).
-NEAREST = 0.05
+# radius); a ray inside as deep below it, but no deeper than so many pixels, since a thing may be thin: with none, any
+# outline up to half a pixel inside the mask's would be free of cost. At a fit's end, a ray outside needs to be no
+# farther than so many pixels, too: as what is too wide is seen by rays far around, and what is too narrow by few, a
+# shape that cannot be right everywhere would be too thin. While the shape is sought, those far around tell the way.
+FARTHEST, DEEPEST, CLOSE = 0.1, 0.5, 1.0
+# Before a known thing, only this share of all that, since f is no exact distance and a camera must be content with the
+# truth; and beside the mask neither nearer nor farther, which draws the outline to its edge from both sides. While the
+# shape is sought, that would draw wrong parts to the edge.
+SLACK = 0.4
 # Samples of a ray by which shapes are compared roughly.
 SAMPLES = 12
 # Most steps of a ray while shapes are ranked: those that graze the surface would take as long as all others together.
 RANK_STEPS = 12
-# Rays by which the overlap of a view's outlines is judged.
-JUDGED_RAYS = 60_000
+# Rays by which the overlap of a view's outlines is judged, and their shortest steps along a surface.
+JUDGED_RAYS, LEAST_STEP = 60_000, 0.002
 # Where at least so many views have masks, those are left out whose overlap (IoU) is below the median by so much. So
 # many rays of each tell, on a grid; a mask that fewer than so many of them meet is too small to be judged.
 ENOUGH_VIEWS, FAR_WORSE, DOUBT_RAYS, FEWEST_INSIDE = 5, 0.2, 1000, 30
@@ -57,10 +58,12 @@ class Silhouette:
         The camera of each.
     inside : (N,) bool tensor
         The mask shows the thing there.
-    outside_by : (N,) tensor
-        Distance in the picture to the mask's edge, in pixels; 0 where `inside`.
+    away : (N,) tensor
+        Distance in the picture from the mask's outline, on either side, in pixels.
     weight : float
         How many independent observations each of them stands for.
+    reach : float
+        No ray outside needs to be farther from an unknown shape, in pixels.
     warm : Warm
         What was learnt when the same rays were traced before.
     """
@@ -68,8 +71,9 @@ class Silhouette:
     rays: Rays
     views: Tensor
     inside: Tensor
-    outside_by: Tensor
+    away: Tensor
     weight: float
+    reach: float = float("inf")
     warm: Warm = field(default_factory=Warm)
 
     def rows(self, estimate: Estimate, noise: float) -> Rows:
@@ -80,18 +84,15 @@ class Silhouette:
         would mislead.
         """
         rays, inside = self.rays, self.inside
-        trace = self.warm.trace(estimate.field, rays, inside)
-        nearest, value = trace.distance.clone(), trace.value.clone()
-        extra = (trace.hit & ~inside).nonzero()[:, 0]
-        nearest[extra] = deepest(estimate.field, rays[extra], nearest[extra], rays.far[extra])
-        value[trace.hit] = 0.0
-        # A camera may be within the unit sphere, or look away from it.
-        pixel = rays.pixel * nearest.clamp(min=NEAREST) * rays.cosine
         known = estimate.unknowns.object_known
-        beside = known & ~inside & (self.outside_by <= BESIDE)
-        share = torch.where(beside, 1.0, SLACK) if known else 1.0
-        wanted = (share * self.outside_by * pixel).clamp(max=FARTHEST)
-        wrong = (beside | torch.where(inside, value > 0, value < wanted)).nonzero()[:, 0]
+        share, reach = (SLACK, float("inf")) if known else (1.0, self.reach)
+        deep = share * self.away.clamp(max=DEEPEST)
+        trace = self.warm.trace(estimate.field, rays, inside, deep)
+        nearest, pixel = trace.distance, pixel_width(rays, trace.distance)
+        beside = known & ~inside & (self.away <= BESIDE)
+        outside = torch.where(beside, self.away, share * self.away.clamp(max=reach)) * pixel
+        wanted = torch.where(inside, -deep * pixel, outside.clamp(max=FARTHEST))
+        wrong = (beside | torch.where(inside, trace.value > wanted, trace.value < wanted)).nonzero()[:, 0]
         side = torch.where(beside, 0.0, torch.where(inside, 1.0, -1.0))
         rows = estimate.rows_at(
             self.weight,
@@ -112,16 +113,17 @@ class Silhouette:
         shares = (torch.arange(SAMPLES).to(length) + 0.5) / SAMPLES
         points = torch.stack([rays.at(rays.near + share * length) for share in shares])
         nearest = field(points.flatten(0, 1), "start").reshape(points.shape[:2]).amin(0)
-        wanted = (self.outside_by * rays.pixel * (rays.near + length / 2) * rays.cosine).clamp(max=FARTHEST)
+        wanted = (self.away * rays.pixel * (rays.near + length / 2) * rays.cosine).clamp(max=FARTHEST)
         return torch.where(self.inside, nearest, wanted - nearest).clamp(min=0).mean()
 
 
 @dataclass(frozen=True)
 class OutlineDraw:
-    """Flat indices (N,) of pixels with a mask, and what tracing their rays leaves to the next time."""
+    """Flat indices (N,) of pixels with a mask, what tracing their rays leaves to the next time, and their reach."""
 
     pixels: Tensor
     warm: Warm = field(default_factory=Warm)
+    reach: float = float("inf")
 
 
 class Outlines(Observation[OutlineDraw]):
@@ -154,9 +156,8 @@ class Outlines(Observation[OutlineDraw]):
         self.signed, self.clear = signed_distance(coverage, known).to(device), distance_to_unknown(known).to(device)
         self.noise, self._generator = noise, generator
         self.pixels = Pixels(*masks.shape[1:])
-        outside_by = torch.zeros(masks.shape)
-        outside_by[masked] = distance_to_masks(masks[masked])
-        self._outside_by = outside_by.to(device)
+        # So far, at least, whatever there is where nothing is known.
+        self._away = self.signed.abs().minimum(self.clear)
         self._all_pools = self.pools = self._pools()
 
     @classmethod
@@ -172,16 +173,18 @@ class Outlines(Observation[OutlineDraw]):
         known = request.mask_known
         return {
             "masks": block_means(request.masks, factor),
-            "mask_known": None if known is None else block_means(known.astype(np.uint8) * 255, factor) == 255,
+            # A block's coverage is known where that of all its pixels is: half of it would be half a guess.
+            "mask_known": None if known is None else blocks_all(known, factor),
         }
 
     def _pools(self) -> dict[str, Tensor]:
         """Flat pixel indices by where they are to the outline, over all views with a mask."""
-        masks = self.masks[:, None].float()
-        radius = max(1, round(OUTLINE_WIDTH * max(self.masks.shape[1:])))
-        grown, shrunk = _grown(masks, radius)[:, 0] > 0, -_grown(-masks, radius)[:, 0] > 0
-        outside = ~grown & self.masked[:, None, None]
-        kinds = {"outline": grown & ~shrunk, "inside": shrunk, "outside": outside}
+        width = max(1, round(OUTLINE_WIDTH * max(self.masks.shape[1:])))
+        kinds = {
+            "outline": self.signed.abs() < width,
+            "inside": self.signed <= -width,
+            "outside": self.signed >= width,
+        }
         return {name: kind.flatten().nonzero()[:, 0] for name, kind in kinds.items()}
 
     def draw(self, count: int, level: int | None = 0, goal: Goal = "fit") -> OutlineDraw:
@@ -190,7 +193,8 @@ class Outlines(Observation[OutlineDraw]):
             some(pool, int(SHARES[name] * count), self._generator) for name, pool in self.pools.items() if len(pool)
         ]
         none = torch.zeros(0, dtype=torch.long, device=self.masks.device)
-        return OutlineDraw(torch.cat([none, *drawn]), Warm(RANK_STEPS) if goal == "rank" else Warm())
+        warm, reach = Warm(RANK_STEPS) if goal == "rank" else Warm(), CLOSE if goal == "finish" else float("inf")
+        return OutlineDraw(torch.cat([none, *drawn]), warm, reach)
 
     def of_view(self, drawn: OutlineDraw, view: int) -> OutlineDraw:
         """As `Observation.of_view`."""
@@ -198,7 +202,8 @@ class Outlines(Observation[OutlineDraw]):
 
     def rows(self, drawn: OutlineDraw, estimate: Estimate) -> Iterator[Rows]:
         """As `Observation.rows`."""
-        seen = self.seen(drawn.pixels, estimate.state.cameras, estimate.state.place, drawn.warm)
+        seen = self.seen(drawn.pixels, estimate.state.cameras, estimate.state.place)
+        seen = replace(seen, reach=drawn.reach, warm=drawn.warm)
         if len(seen.rays):
             rows = seen.rows(estimate, self.noise)
             # An unknown camera must not be given up because it is still off.
@@ -211,16 +216,19 @@ class Outlines(Observation[OutlineDraw]):
         """As `Observation.mismatch`."""
         return self.seen(drawn.pixels, cameras, place).mismatch(field)
 
-    def seen(self, pixels: Tensor, cameras: Cameras, place: Similarity, warm: Warm | None = None) -> Silhouette:
-        """What the masks say at pixels (N,), and what was learnt when these were traced before."""
+    def seen(self, pixels: Tensor, cameras: Cameras, place: Similarity) -> Silhouette:
+        """What the masks say at pixels (N,)."""
         rays, views = self.pixels.rays(pixels, cameras, place)
-        inside, outside_by = self.masks.flatten()[pixels], self._outside_by.flatten()[pixels]
-        return Silhouette(rays, views, inside, outside_by, INDEPENDENT / max(len(pixels), 1), warm or Warm())
+        inside, away = self.masks.flatten()[pixels], self._away.flatten()[pixels]
+        return Silhouette(rays, views, inside, away, INDEPENDENT / max(len(pixels), 1))
 
     def overlaps(self, field: Field, cameras: Cameras, place: Similarity, rays: int = JUDGED_RAYS) -> Tensor:
-        """Intersection over union (V,) of each view's mask and the traced silhouette, on a regular grid of pixels."""
+        """Intersection over union (V,) of each view's mask and what is seen, on a regular grid of known pixels.
+
+        A ray meets the thing where f falls below zero, not where it comes near: that would be seen wider than it is.
+        """
         seen = self.seen(self._lattice(rays), cameras, place)
-        hit = march(field, seen.rays, seen.rays.threshold(), relaxation=1.0).hit
+        hit = pass_through(field, seen.rays, LEAST_STEP, margin=0.0).least < 0
         zeros = torch.zeros(len(self.masks), device=hit.device)
         both = zeros.index_add(0, seen.views, (hit & seen.inside).float())
         either = zeros.index_add(0, seen.views, (hit | seen.inside).float())
@@ -249,45 +257,11 @@ class Outlines(Observation[OutlineDraw]):
         self.pools = {name: pool[~views[self.pixels.view_of(pool)]] for name, pool in self._all_pools.items()}
 
     def _lattice(self, count: int) -> Tensor:
-        """At most about `count` pixels on a regular grid over all views with a mask."""
+        """At most about `count` pixels on a regular grid over all views with a mask, those that are known."""
         _, height, width = self.masks.shape
         views = self.masked.nonzero()[:, 0]
         stride = max(1, int((len(views) * height * width / count) ** 0.5))
         grid = torch.arange(height * width, device=views.device).reshape(height, width)
         grid = grid[stride // 2 :: stride, stride // 2 :: stride]
-        return (views[:, None] * (height * width) + grid.flatten()).flatten()
-
-
-def distance_to_masks(masks: np.ndarray) -> Tensor:
-    """Distance (V, H, W) of every pixel outside to the edge of its view's mask (V, H, W), bool, in pixels; 0 inside.
-
-    The edge is half way to the nearest pixel inside, along its normal: a slanted edge is nearer than an upright one.
-    """
-    if not len(masks):
-        return torch.zeros(masks.shape)
-    return torch.stack([_distance_to_mask(mask) for mask in masks])
-
-
-def _distance_to_mask(mask: np.ndarray) -> Tensor:
-    length, nearest = ndimage.distance_transform_edt(~mask, return_indices=True)
-    length = torch.as_tensor(length, dtype=torch.float32)
-    down, across = torch.as_tensor(nearest - np.indices(mask.shape), dtype=torch.float32)
-    right, below = (slope[0] for slope in _slopes(torch.as_tensor(mask, dtype=torch.float32)[None]))
-    steep = (right**2 + below**2).sqrt()
-    along = (down * below + across * right).abs() / steep.clamp(min=1e-6)
-    outside = torch.where((length < 1.5) & (steep > 0), along / 2, length - 0.5)
-    return torch.where(torch.as_tensor(mask), 0.0, outside)
-
-
-def _grown(pictures: Tensor, radius: int) -> Tensor:
-    """The greatest values within squares about the pixels of pictures (V, 1, H, W)."""
-    tall = max_pool2d(pictures, (2 * radius + 1, 1), 1, (radius, 0))
-    return max_pool2d(tall, (1, 2 * radius + 1), 1, (0, radius))
-
-
-def _slopes(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Slopes along x and y of smoothed pictures (V, H, W): Sobel's."""
-    ramp, hill = pictures.new_tensor([-1, 0, 1]), pictures.new_tensor([1, 2, 1])
-    kernels = torch.stack([hill[:, None] * ramp, ramp[:, None] * hill])[:, None]
-    across, down = conv2d(pad(pictures[:, None], (1, 1, 1, 1), mode="replicate"), kernels).unbind(1)
-    return across, down
+        pixels = (views[:, None] * (height * width) + grid.flatten()).flatten()
+        return pixels[self.known.flatten()[pixels]]

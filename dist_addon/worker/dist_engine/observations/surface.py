@@ -21,8 +21,15 @@ STEPS = 100
 DEEPEST_SAMPLES, DEEPEST_REACH = 8, 0.4
 # Below this slope along the ray the surface is grazed and its depth has no useful derivative.
 GRAZING = 0.05
+# No pixel is narrower than it is at this depth (in the object's radius).
+NEAREST = 0.05
 # Half the stencil of normals that are only looked at, as in the paper.
 STENCIL = 0.005
+
+
+def pixel_width(rays: Rays, distance: Tensor) -> Tensor:
+    """The width (N,) of a pixel at distances (N,) along rays: a camera may be within the unit sphere, or look away."""
+    return rays.pixel * distance.clamp(min=NEAREST) * rays.cosine
 
 
 def traced(field: Field, rays: Rays, steps: int = STEPS) -> Trace:
@@ -30,16 +37,24 @@ def traced(field: Field, rays: Rays, steps: int = STEPS) -> Trace:
     return march(field, rays, 0.2 * rays.threshold(), steps=steps, relaxation=1.0)
 
 
-def deepest(field: Field, rays: Rays, distance: Tensor, last: Tensor) -> Tensor:
-    """Where (N,) rays that hit at `distance` (N,) are deepest inside, on a few samples from the hit to `last` (N,)."""
-    if len(rays) == 0:
-        return distance
+def deepest(
+    field: Field, rays: Rays, distance: Tensor, last: Tensor, enough: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Where (N,) rays that hit at `distance` are deepest inside, on a few samples from there to `last` (N,), and f.
+
+    A ray is followed no farther than to where f is below `enough` (N,).
+    """
+    place, value = distance.clone(), torch.full_like(distance, float("inf"))
+    left = torch.arange(len(rays), device=distance.device)
     # Denser at first, for parts that are thin.
-    ahead = DEEPEST_REACH * torch.linspace(0, 1, DEEPEST_SAMPLES, device=distance.device).square()
-    samples = torch.minimum(distance[:, None] + ahead, last[:, None])
-    points = rays.origins[:, None] + samples[..., None] * rays.directions[:, None]
-    values = field(points.reshape(-1, 3), "inside").reshape(samples.shape)
-    return samples.gather(1, values.argmin(1, keepdim=True))[:, 0]
+    for ahead in DEEPEST_REACH * torch.linspace(0, 1, DEEPEST_SAMPLES).square():
+        there = torch.minimum(distance[left] + ahead, last[left])
+        f = field(rays[left].at(there), "inside")
+        deeper = f < value[left]
+        place[left[deeper]], value[left[deeper]] = there[deeper], f[deeper]
+        if enough is not None:
+            left = left[f >= enough[left]]
+    return place, value
 
 
 def at_points(field: ShapeField, points: Tensor) -> Linear:

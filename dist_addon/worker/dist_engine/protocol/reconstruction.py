@@ -192,7 +192,7 @@ class Request:
         for index, view in enumerate(self.views):
             view.check()
             if self.mask_counts[index]:
-                if not covered(self.masks[index]).any():
+                if not (covered(self.masks[index]) & self.mask_tells[index]).any():
                     raise RequestError(
                         f"View “{view.name}” has an empty mask: the thing is nowhere in it. Leave it out."
                     )
