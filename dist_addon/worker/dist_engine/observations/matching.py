@@ -171,7 +171,7 @@ def match_surface(
     SurfaceMatches or None
         None where there is none.
     """
-    views = len(stack.masks)
+    views, height, wide = stack.masks.shape
     # Patches that reach beyond the thing are of no use: their middles are a little inside.
     inner = max_pool2d((~stack.masks)[:, None].float(), 3, 1, 1)[:, 0] == 0
     lattice = torch.zeros_like(inner)
