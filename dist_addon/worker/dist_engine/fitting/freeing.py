@@ -46,7 +46,12 @@ from .start import start_places
 
 # How much a freed surface is held to what it came from: features smaller than (stiffness / TIE)^(1/4) are let go.
 TIE = 30.0
+# What it came from is known as far as so many cells from its surface.
 FARTHEST = 12.0
+# How far beyond the surface that counts which neither masks nor depths show: so little that its edge is looked for.
+UNSEEN = 0.03
+# The unit sphere is so much larger than a mesh to start from: the thing may be larger, too.
+ROOMY = 1.25
 # Standard deviation of a matched point, in pixels of its level.
 MATCHED = 0.7
 # From how many pixels on an outline counts linearly where masks contradict each other in more than this share.
@@ -294,8 +299,10 @@ class Start:
                 return inside.amax(1) / place.scale
 
             parts.append(box)
+        # Masks tell of what no depths show; without any, it is not the thing's.
+        unseen = UNSEEN if observations.outlines is None else -REACH
         parts += [
-            partial(_before, kind, observations.cameras, place)
+            partial(_before, kind, observations.cameras, place, unseen)
             for kind in observations.kinds
             if isinstance(kind, DepthMaps)
         ]
@@ -470,9 +477,14 @@ def _seen(shape: FreeShape, rows: Sequence[Rows]) -> Tensor:
     return (about * WELL_SEEN / (9 * (2 * REACH / SEEN_CELLS) ** 2)).clamp(0, 1)
 
 
-def _before(kind: DepthMaps, cameras: Cameras, place: Similarity, points: Tensor) -> Tensor:
-    """How far points (N, 3) are before what some view's depths show; far inside where none does."""
+def _before(kind: DepthMaps, cameras: Cameras, place: Similarity, unseen: float, points: Tensor) -> Tensor:
+    """How far points (N, 3) are before what some view's depths show; `unseen` where hardly any shows anything.
+
+    That is, where less than half as many show something as at the best seen of the points: one view alone leaves its
+    shadow behind the thing.
+    """
     found = points.new_full((len(points),), -REACH)
+    shown = torch.zeros(len(points), device=points.device)
     depths = kind.depths
     for view in range(len(cameras.K)):
         views = torch.full((len(points),), view, device=points.device)
@@ -482,8 +494,10 @@ def _before(kind: DepthMaps, cameras: Cameras, place: Similarity, points: Tensor
         inside &= (pixels[:, 0] < depths.shape[2]) & (pixels[:, 1] < depths.shape[1])
         own = depths[view, pixels[:, 1].clamp(0, depths.shape[1] - 1), pixels[:, 0].clamp(0, depths.shape[2] - 1)]
         ahead = (own - there[:, 2]) / place.scale
-        found = torch.maximum(found, torch.where(inside & own.isfinite(), ahead, -REACH))
-    return found
+        inside &= own.isfinite()
+        shown += inside
+        found = torch.maximum(found, torch.where(inside, ahead, -REACH))
+    return torch.where(2 * shown >= shown.amax().clamp(min=1), found, unseen)
 
 
 def _hull_of(points: Tensor) -> Callable[[Tensor], Tensor]:
@@ -503,7 +517,7 @@ def _hull_of(points: Tensor) -> Callable[[Tensor], Tensor]:
 def _about(vertices: np.ndarray, device: torch.device) -> Similarity:
     """The place whose unit sphere is about vertices (N, 3) of the world, with some room."""
     middle = (vertices.min(0) + vertices.max(0)) / 2
-    reach = 1.1 * float(np.linalg.norm(vertices - middle, axis=1).max())
+    reach = ROOMY * float(np.linalg.norm(vertices - middle, axis=1).max())
     return Similarity.from_placement(Placement(reach, np.eye(3), middle), np.eye(3), device)
 
 
