@@ -48,7 +48,7 @@ def test_normals_of_one_view_tell_more_than_its_mask() -> None:
         evaluate = problem.on_rays(400)
         *_, (state, _) = levenberg_marquardt.minimise(problem.retract, start, evaluate, 15)
         errors.append(error_of(prior, state.shape.code, code))
-    assert errors[1] < 0.7 * errors[0]
+    assert errors[1] < 0.8 * errors[0]
 
 
 def observed(job: Request) -> Observations:

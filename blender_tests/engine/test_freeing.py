@@ -77,8 +77,11 @@ def test_a_ball_is_found_from_depths_alone(tmp_path: Path) -> None:
         depths.append(np.where(gap > 0, (along - np.sqrt(np.maximum(gap, 0))) * z, np.nan).astype(np.float32))
     job = request(np.zeros((len(VIEWS), SIZE, SIZE), np.uint8), VIEWS)
     job = replace(job, masked=np.zeros(len(VIEWS), bool), depths=np.stack(depths))
-    off = ball(0.5)(in_world(made(job, tmp_path)))
+    result = made(job, tmp_path)
+    off = ball(0.5)(in_world(result))
     assert off.abs().mean() < 0.003 and off.abs().max() < 0.02
+    # What it says of its own error is that, to an order of magnitude.
+    assert result.uncertainty is not None and 0.3 < result.uncertainty.mean() / off.abs().mean() < 10
 
 
 def test_a_mesh_to_start_from_is_freed_to_the_pictures(tmp_path: Path) -> None:

@@ -450,7 +450,9 @@ class Surface:
         coarse = replace(shape, grid=redistanced(Grid.of(shape.grid, cells, self.observations.device)))
         samples = spread(coarse, self.rows(coarse, level, 1), SAMPLES, self.observations.generator)
         derivative = coarse.field(Counter()).derivative(points)
-        return torch.stack([derivative.forward(sample).square() for sample in samples]).mean(0)
+        # Rows count by area: so much of it is one independent observation.
+        alone = (self.footprint() or POINT_WIDTH * shape.grid.width) ** 2
+        return alone * torch.stack([derivative.forward(sample).square() for sample in samples]).mean(0)
 
 
 def _within(rows: Rows, area: float) -> Rows:
