@@ -64,7 +64,7 @@ class SurfacePoints(Observation[PointDraw]):
         misleads.
         """
         every = torch.arange(len(self.world), device=self.world.device)
-        visibility = goal == "fit" or not self._beside_masks
+        visibility = goal in ("fit", "finish") or not self._beside_masks
         return PointDraw(at_most(every, count // 2, self._generator), visibility)
 
     def of_view(self, drawn: PointDraw, view: int) -> PointDraw:
