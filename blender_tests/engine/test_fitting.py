@@ -187,7 +187,7 @@ def test_one_wrong_mask_does_not_carry_the_shape_off(tmp_path: Path) -> None:
     prior, views = Prior.load(PRIOR), orbit(8)
     place = Similarity(torch.tensor(1.0), torch.eye(3), torch.zeros(3))
     masks = silhouettes(prior.codes[5], views, place)
-    masks[3] = silhouettes(prior.codes[60], views[3:4], place)[0]
+    true, masks[3] = masks.copy(), silhouettes(prior.codes[60], views[3:4], place)[0]
     job = request(masks, views, refine_placement=False, iterations=40)
     job = replace(
         job,
@@ -199,9 +199,12 @@ def test_one_wrong_mask_does_not_carry_the_shape_off(tmp_path: Path) -> None:
     iou = overlaps(observations, found)
     assert disagreeing({str(view): value for view, value in enumerate(iou.tolist())}) == ["3"]
     assert iou[3] < 0.5 and iou[torch.arange(8) != 3].min() > 0.8
-    assert error_of(prior, found.shape.code, prior.codes[5]) < 0.25 * error_of(prior, prior.mean, prior.codes[5])
-    # Nothing was drawn from it in the end.
+    # Nothing was drawn from it in the end, and it cost little more than its absence does.
     assert 3 not in drawn_views(observations)
+    job = replace(job, masks=true)
+    best = fit(job, kind_of(prior, job), observed(job), Counter(), tmp_path, Quiet())
+    error, least = (error_of(prior, fitted.shape.code, prior.codes[5]) for fitted in (found, best))
+    assert error < 1.5 * least and error < 0.35 * error_of(prior, prior.mean, prior.codes[5])
 
 
 def test_views_that_are_left_out_may_come_back() -> None:

@@ -13,13 +13,14 @@ from .shape import ShapeKind
 
 
 def load_kind(request: Request, folder: Path, device: torch.device) -> ShapeKind | FreeKind:
-    """What kind of shape a request asks for: a prior's, where there is one in the job's folder, or one of no class.
+    """A prior's, where the request names one or one is in the job's folder, or the kind of no class.
 
     Raises
     ------
     RequestError, PriorError
         What it takes is not in the job's folder, or cannot be used.
     """
-    if not (folder / PRIOR_FILE).exists():
+    # A prior that is named and not there must be missed, not made up for by a shape of no class.
+    if not request.prior and not (folder / PRIOR_FILE).exists():
         return FreeKind()
     return LatentKind.load(request, folder, device)
