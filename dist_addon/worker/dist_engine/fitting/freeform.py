@@ -13,7 +13,7 @@ from ..shapes.free.shape import FreeShape
 from .conjugate_gradients import solve
 
 # Steps of conjugate gradients, and where they end; how often a step weighs its rows anew.
-STEPS, TOLERANCE, REWEIGHTED = 25, 1e-5, 2
+STEPS, TOLERANCE, REWEIGHTED = (10, 25), 1e-5, 2
 
 
 def gauss_newton(shape: FreeShape, rows: Sequence[Rows]) -> tuple[FreeShape, float]:
@@ -37,7 +37,7 @@ def gauss_newton(shape: FreeShape, rows: Sequence[Rows]) -> tuple[FreeShape, flo
         if not turn:
             before = cost
         product, precondition = _model(own, rows, trusts)
-        step = step + solve(product, -slope, precondition, STEPS, TOLERANCE)
+        step = step + solve(product, -slope, precondition, STEPS[turn], TOLERANCE)
     return shape.retract(step), before
 
 
@@ -60,7 +60,7 @@ def spread(shape: FreeShape, rows: Sequence[Rows], count: int, generator: torch.
         noise = own.noise(generator)
         for each, trust in zip(rows, trusts, strict=True):
             noise = noise + each.backward(trust.sqrt() * torch.randn(len(trust), generator=generator).to(trust))
-        found.append(solve(product, noise, precondition, STEPS, TOLERANCE))
+        found.append(solve(product, noise, precondition, STEPS[1], TOLERANCE))
     return found
 
 

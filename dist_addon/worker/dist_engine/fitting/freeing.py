@@ -103,11 +103,11 @@ class Level:
 
 BY_OUTLINES = (Level(32, 4, 0.003), Level(64, 3, 0.003), Level(128, 2, 0.003), Level(256, 2, 0.003))
 BY_COLOURS = (
-    Level(32, 4, 0.03, 0, 3, 0.7),
-    Level(64, 4, 0.02, 0, 5, 0.7),
-    Level(64, 2, 0.01, 1, 6, 0.7, stride=3),
-    Level(128, 2, 0.006, 0, 4, 0.5, stride=3),
-    Level(128, 4, 0.003, 1, 5, 0.6, stride=3, patch=7),
+    Level(32, 4, 0.02, 0, 3, 0.7),
+    Level(64, 4, 0.01, 0, 5, 0.7),
+    Level(64, 4, 0.005, 1, 6, 0.7, stride=3),
+    Level(128, 2, 0.003, 0, 4, 0.5, stride=3),
+    Level(128, 3, 0.002, 1, 5, 0.6, stride=3, patch=7),
     Level(256, 4, 0.0015, 1, 5, 0.6, stride=3, patch=7),
 )
 FROM_A_SHAPE = (
@@ -372,7 +372,8 @@ class Surface:
         estimate = Estimate(State.start(shape, self.place, self.cameras), field, Unknowns(place=False))
         rows = []
         if self.outlines is not None and self.doubtful is not None:
-            pixels, counts = contour_pixels(self.outlines, self.doubtful, self.observations.generator)
+            wide = shape.grid.width / self.footprint()
+            pixels, counts = contour_pixels(self.outlines, self.doubtful, self.observations.generator, wide)
             rows.append(
                 contour_rows(self.outlines, pixels, counts, field, self.cameras, self.place, self.noise, self.huber)
             )

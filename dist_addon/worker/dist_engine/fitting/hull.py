@@ -51,11 +51,15 @@ class Hull:
             signed[doubtful] = -DEEPEST
         self.signed = signed.clamp(-DEEPEST, DEEPEST)
         self.views = outlines.masked.nonzero()[:, 0].tolist()
-        self.cameras, self.place = cameras, place
+        # From the object frame to each view's pixels, times their depth.
+        self.turn = place.scale * (cameras.K @ cameras.rotation @ place.rotation).transpose(1, 2)
+        there = cameras.rotation @ place.translation + cameras.translation
+        self.shift = (cameras.K @ there[..., None])[..., 0]
+        self.focal = (cameras.K[:, 0, 0] * place.scale).tolist()
 
     def of_view(self, view: int, points: Tensor) -> Tensor:
         """How far (N,) points (N, 3) are from the cone of a view's mask; less than -1 where it does not tell."""
-        found, pixels = self.look(view, points)
+        found, pixels, depth = self._project(view, points)
         height, width = self.signed.shape[1:]
         x = (pixels[:, 0] - 0.5).clamp(0, width - 1.001)
         y = (pixels[:, 1] - 0.5).clamp(0, height - 1.001)
@@ -65,22 +69,23 @@ class Hull:
         first = row * width + column
         last = first + width
         distance = torch.lerp(torch.lerp(own[first], own[first + 1], x), torch.lerp(own[last], own[last + 1], x), y)
-        return torch.where(found, distance, -2 * DEEPEST) * self.footprint(view, points)
+        return torch.where(found, distance, -2 * DEEPEST) * (depth / self.focal[view])
 
     def look(self, view: int, points: Tensor) -> tuple[Tensor, Tensor]:
         """Whether (N,) a view's picture shows points (N, 3), and at which pixels (N, 2)."""
-        views = torch.full((len(points),), view, device=points.device)
-        there = self.cameras.to_camera(views, self.place.to_world(points))
-        pixels = self.cameras.project(views, there)
-        height, width = self.signed.shape[1:]
-        inside = (pixels >= 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
-        return inside & (there[:, 2] > 0), pixels
+        return self._project(view, points)[:2]
 
     def footprint(self, view: int, points: Tensor) -> Tensor:
         """How wide (N,) a view's pixels are at points (N, 3), in the object frame."""
-        world = self.place.to_world(points)
-        depth = world @ self.cameras.rotation[view][2] + self.cameras.translation[view][2]
-        return depth.clamp(min=1e-6) / self.cameras.K[view, 0, 0] / self.place.scale
+        return self._project(view, points)[2] / self.focal[view]
+
+    def _project(self, view: int, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        there = points @ self.turn[view] + self.shift[view]
+        depth = there[:, 2].clamp(min=1e-6)
+        pixels = there[:, :2] / depth[:, None]
+        height, width = self.signed.shape[1:]
+        inside = (pixels >= 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
+        return inside & (there[:, 2] > 0), pixels, depth
 
     def needs(self, largest: Tensor, piece: Tensor) -> bool:
         """Whether some mask shows a piece (M, 3) where it does not show the largest one (N, 3): nodes of a cube.

@@ -14,6 +14,8 @@ from .surface import pixel_width
 
 # Pixels within so many of the outline, and this share of the others, each counting for all of them.
 BAND, REST = 4.0, 0.03
+# A coarse grid needs fewer of either: so many of each row of as many as a cell is wide.
+PER_CELL = 3.0
 # Outside, the surface is to be as far from the ray as the outline, up to so many pixels; inside, the ray is to be
 # within it by as much, up to half a pixel: so the two meet at the outline.
 OUTSIDE, INSIDE = 3.0, 0.5
@@ -25,14 +27,19 @@ SIGMA, HUBER = 0.35, 2.0
 BEYOND = 8.0
 
 
-def contour_pixels(outlines: Outlines, doubtful: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Flat indices (N,) of pixels, and what each counts (N,); none of those that are `doubtful` (V, H, W) bool."""
+def contour_pixels(
+    outlines: Outlines, doubtful: Tensor, generator: torch.Generator, wide: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Flat indices (N,) of pixels, and what each counts (N,), where the grid's cells are so many pixels `wide`.
+
+    None of those that are `doubtful` (V, H, W) bool.
+    """
     signed = outlines.signed
     told = outlines.known & outlines.masked[:, None, None] & ~signed.isnan() & ~doubtful
-    beside = signed.abs() < BAND
-    chosen = torch.rand(signed.shape, generator=generator).to(signed.device) < REST
-    taken = (told & (beside | chosen)).flatten().nonzero()[:, 0]
-    return taken, torch.where(beside.flatten()[taken], 1.0, 1 / REST)
+    share = min(1.0, PER_CELL / wide) * torch.where(signed.abs() < BAND, 1.0, REST)
+    chosen = torch.rand(signed.shape, generator=generator).to(signed.device) < share
+    taken = (told & chosen).flatten().nonzero()[:, 0]
+    return taken, 1 / share.flatten()[taken]
 
 
 def contour_rows(

@@ -84,7 +84,7 @@ def _upwind(grid: Grid, beside: Tensor, distance: Tensor, known: float) -> Tenso
     around = torch.where(around >= 0, around, len(distance))
     distance = torch.cat([distance, distance.new_full((1,), UNKNOWN)])
     ahead, back = around.reshape(-1, 3, 2).permute(2, 1, 0).contiguous()
-    for _ in range(int(2 * known) + 2):
+    for _ in range(int(1.8 * known) + 1):
         a, b, c = torch.minimum(distance[ahead], distance[back])
         a, b = torch.minimum(a, b), torch.maximum(a, b)
         b, c = torch.minimum(b, c), torch.maximum(b, c)
