@@ -37,9 +37,9 @@ def rows_at(shape: FreeShape, points: Tensor, sigma: float = 0.1 * H, **more: ob
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Solves to the end, once."""
-    monkeypatch.setattr(freeform, "STEPS", 200)
+    monkeypatch.setattr(freeform, "STEPS", (200,))
+    monkeypatch.setattr(freeform, "SAMPLE_STEPS", 200)
     monkeypatch.setattr(freeform, "TOLERANCE", 1e-12)
-    monkeypatch.setattr(freeform, "REWEIGHTED", 1)
 
 
 def tiny() -> FreeShape:

@@ -12,8 +12,8 @@ from ..shapes.free.bending import Bending
 from ..shapes.free.shape import FreeShape
 from .conjugate_gradients import solve
 
-# Steps of conjugate gradients, and where they end; how often a step weighs its rows anew.
-STEPS, TOLERANCE, REWEIGHTED = (10, 25), 1e-5, 2
+# Steps of conjugate gradients, for each time that a step weighs its rows anew, and where they end; fewer for samples.
+STEPS, TOLERANCE, SAMPLE_STEPS = (10, 25), 1e-5, 15
 
 
 def gauss_newton(shape: FreeShape, rows: Sequence[Rows]) -> tuple[FreeShape, float]:
@@ -22,7 +22,7 @@ def gauss_newton(shape: FreeShape, rows: Sequence[Rows]) -> tuple[FreeShape, flo
     step = shape.grid.values.new_zeros(shape.size)
     starts = [each.in_sigmas() for each in rows]
     before = 0.0
-    for turn in range(REWEIGHTED):
+    for turn, most in enumerate(STEPS):
         cost, slope = own.after(step)
         trusts = []
         for each, start in zip(rows, starts, strict=True):
@@ -37,7 +37,7 @@ def gauss_newton(shape: FreeShape, rows: Sequence[Rows]) -> tuple[FreeShape, flo
         if not turn:
             before = cost
         product, precondition = _model(own, rows, trusts)
-        step = step + solve(product, -slope, precondition, STEPS[turn], TOLERANCE)
+        step = step + solve(product, -slope, precondition, most, TOLERANCE)
     return shape.retract(step), before
 
 
@@ -60,7 +60,7 @@ def spread(shape: FreeShape, rows: Sequence[Rows], count: int, generator: torch.
         noise = own.noise(generator)
         for each, trust in zip(rows, trusts, strict=True):
             noise = noise + each.backward(trust.sqrt() * torch.randn(len(trust), generator=generator).to(trust))
-        found.append(solve(product, noise, precondition, STEPS[1], TOLERANCE))
+        found.append(solve(product, noise, precondition, SAMPLE_STEPS, TOLERANCE))
     return found
 
 

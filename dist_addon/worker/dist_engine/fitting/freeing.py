@@ -242,7 +242,11 @@ def _fine_enough(
 
 
 def _no_coarser(levels: list[Level], cells: int) -> list[Level]:
-    return [replace(level, cells=max(level.cells, cells), pixels=level.cells) for level in levels]
+    """The same on grids of at least so many cells, with half the steps where that makes one finer."""
+    return [
+        level if level.cells >= cells else replace(level, cells=cells, pixels=level.cells, steps=(level.steps + 1) // 2)
+        for level in levels
+    ]
 
 
 class Start:
