@@ -25,6 +25,8 @@ BAND = 3.0
 LEAST_BENDING = 0.15
 # Where the slope falls from a distance's, in the middle of a thin part, phi has a kink: no bend of the surface.
 KINK, KINK_WIDTH, LEAST_KINK = 0.3, 0.6, 0.02
+# Where the slope of what it is tied to is below this, all of its form is a kink.
+STEEP = 0.6
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
 UNIT = torch.eye(3, dtype=torch.long)
@@ -100,13 +102,8 @@ class Bending:
         self._ahead, self._back = around[:, 0::2].T.contiguous(), around[:, 1::2].T.contiguous()
         self._far, self._near = corners[:, 0::2].T.contiguous(), corners[:, 1::2].T.contiguous()
         there, here = self._ahead < self._size, self._back < self._size
-
-        padded = self._pad(self._now)
-        differences = torch.where(there, padded[self._ahead], self._now) - torch.where(
-            here, padded[self._back], self._now
-        )
-        spans = h * (there.to(padded) + here.to(padded)).clamp(min=1)
-        gradient = differences / spans
+        spans = h * (there.to(self._now) + here.to(self._now)).clamp(min=1)
+        gradient = self._changes(self._now) / spans
         slope = gradient.norm(dim=0)
         # Differences across the surface: coefficients of the nodes ahead, back, and, at the band's edge, the own.
         across = gradient / slope.clamp(min=1e-6) / spans
@@ -126,7 +123,18 @@ class Bending:
         self._kept: tuple[Tensor, Tensor] | None = None
         if tied is not None:
             second, mixed, _ = self._differences(tied, self._pad(tied))
-            self._kept = (second, mixed) if kept is None else (kept * second, kept * mixed)
+            if kept is not None:
+                # A kink is no form: without its own, a thin part would become thinner.
+                steep = (self._changes(tied) / spans).norm(dim=0)
+                kept = 1 - (1 - kept) * ((steep - STEEP) / (1 - STEEP)).clamp(0, 1)
+                second, mixed = kept * second, kept * mixed
+            self._kept = second, mixed
+
+    def _changes(self, values: Tensor) -> Tensor:
+        """What values (m,) change by from the node back to the one ahead, (3, m), or from or to the node itself."""
+        padded, none = self._pad(values), self._size
+        ahead = torch.where(self._ahead < none, padded[self._ahead], values)
+        return ahead - torch.where(self._back < none, padded[self._back], values)
 
     def _pad(self, values: Tensor) -> Tensor:
         return torch.cat([values, values.new_zeros(*values.shape[:-1], 1)], -1)
