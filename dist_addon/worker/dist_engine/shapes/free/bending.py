@@ -26,7 +26,7 @@ LEAST_BENDING = 0.15
 # Where the slope falls from a distance's, in the middle of a thin part, phi has a kink: no bend of the surface.
 KINK, KINK_WIDTH, LEAST_KINK = 0.3, 0.6, 0.02
 # Where the slope of what it is tied to is below this, all of its form is a kink.
-STEEP = 0.6
+STEEP = 0.8
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
 UNIT = torch.eye(3, dtype=torch.long)
