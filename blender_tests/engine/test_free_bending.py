@@ -133,7 +133,8 @@ def test_a_tie_pulls_to_what_it_is_tied_to(band: Band) -> None:
 
 @pytest.mark.parametrize("kept", [None, 1.0, 0.0])
 def test_a_tie_keeps_the_form_where_nothing_is_seen(band: Band, kept: float | None) -> None:
-    tied = band.grid.values[band.ids] + 0.2 * H * vector(band, 4)
+    # Steeper than a distance: none of it is a kink.
+    tied = 3 * band.grid.values[band.ids] + 0.2 * H * vector(band, 4)
     none, to_it = torch.zeros(len(band), dtype=torch.float64), tied - band.grid.values[band.ids]
     shares = None if kept is None else torch.full_like(none, kept)
     # What is not bending costs the same in both.
@@ -144,6 +145,15 @@ def test_a_tie_keeps_the_form_where_nothing_is_seen(band: Band, kept: float | No
     assert bent == pytest.approx(wanted, abs=1e-12)
     ahead, back = (formed.after(none + sign * 1e-4 * to_it)[0] for sign in (1, -1))
     assert float(formed.after(none)[1] @ to_it) == pytest.approx((ahead - back) / 2e-4, rel=1e-6)
+
+
+def test_a_thin_part_that_is_seen_keeps_its_kink() -> None:
+    # A board of two cells, whose middle lies between nodes.
+    thin = Band.about(grid_of(lambda points: (points[:, 2] - 0.3 * H).abs() - H, CELLS))
+    tied, seen = thin.grid.values[thin.ids], torch.zeros(len(thin), dtype=torch.float64)
+    inner = (thin.positions[:, :2].abs() < 0.5).all(1)
+    pulls = [own.after(seen)[1][inner].abs().max() for own in (Bending(thin, 1.0), Bending(thin, 1.0, 0.0, tied, seen))]
+    assert float(pulls[1]) < 0.05 * float(pulls[0])
 
 
 def test_noise_has_the_curvature_as_its_covariance(band: Band) -> None:

@@ -125,7 +125,7 @@ def test_its_own_term_is_tied_to_what_it_is_tied_to(shape: FreeShape) -> None:
     # What is seen loses the form of what it is tied to; what is not, keeps it: here at small x, which comes first.
     seen = torch.zeros(8, 8, 8, dtype=torch.float64)
     seen[4:] = 1
-    bumpy = replace(larger_grid, values=larger_grid.values + 0.2 * H * noise(len(larger_grid.values)))
+    bumpy = replace(larger_grid, values=3 * larger_grid.values + 0.2 * H * noise(len(larger_grid.values)))
     stiff = replace(shape, stiffness=1.0, tie=0.0, tied=bumpy)
     here, wholly = (replace(stiff, seen=part).own_term().after(none)[1] for part in (seen, 0 * seen))
     loosely = replace(shape, stiffness=1.0).own_term().after(none)[1]

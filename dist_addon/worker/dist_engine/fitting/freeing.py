@@ -111,9 +111,9 @@ BY_COLOURS = (
     Level(256, 4, 0.0015, 1, 5, 0.6, stride=3, patch=7),
 )
 FROM_A_SHAPE = (
-    Level(64, 3, 0.01, 1, 5, 0.7, stride=3),
-    Level(128, 3, 0.006, 0, 4, 0.5, stride=3),
-    Level(128, 3, 0.003, 1, 5, 0.6, stride=3, patch=7),
+    Level(64, 3, 0.005, 1, 5, 0.7, stride=3),
+    Level(128, 3, 0.003, 0, 4, 0.5, stride=3),
+    Level(128, 3, 0.002, 1, 5, 0.6, stride=3, patch=7),
     Level(256, 3, 0.0015, 1, 5, 0.6, stride=3, patch=7),
 )
 
