@@ -47,20 +47,23 @@ def test_what_is_thin_but_hangs_together_stays() -> None:
     assert same(without_crumbs(grid), either(LARGE, stick))
 
 
+@pytest.mark.parametrize("doubted", [True, False])
 @pytest.mark.parametrize("needed", [True, False])
-def test_a_larger_piece_stays_where_it_is_needed(needed: bool) -> None:
+def test_a_piece_stays_where_it_is_needed(needed: bool, doubted: bool) -> None:
     asked: list[tuple[Tensor, Tensor]] = []
 
     def needs(largest: Tensor, piece: Tensor) -> bool:
         asked.append((largest, piece))
         return needed
 
-    left = without_crumbs(grid_of(either(LARGE, CRUMBLE, PIECE), CELLS), needs)
-    assert same(left, either(LARGE, PIECE) if needed else LARGE)
-    # Crumbs are not asked about; the others, in the object frame.
-    [(largest, piece)] = asked
-    assert (PIECE(piece) < 0.5 * H).all() and (LARGE(largest) < 0.5 * H).all()
-    assert len(largest) * H**3 == pytest.approx(4 / 3 * np.pi * 0.5**3, rel=0.03)
+    left = without_crumbs(grid_of(either(LARGE, CRUMBLE, PIECE), CELLS), needs, doubted=doubted)
+    # A larger piece is asked about where it is doubted only.
+    stays = [LARGE, *[CRUMBLE] * needed, *[PIECE] * (needed or not doubted)]
+    assert same(left, either(*stays))
+    # In the object frame.
+    for (largest, piece), of in zip(asked, [CRUMBLE, *[PIECE] * doubted], strict=True):
+        assert (of(piece) < 0.5 * H).all() and (LARGE(largest) < 0.5 * H).all()
+        assert len(largest) * H**3 == pytest.approx(4 / 3 * np.pi * 0.5**3, rel=0.03)
 
 
 def test_the_share_decides() -> None:

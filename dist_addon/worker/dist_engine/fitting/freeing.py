@@ -149,15 +149,18 @@ def free(
     if base is not None:
         origin["freedom"] = request.settings.freedom
     levels = plan(request, base is not None, surface.footprint())
+    outlines, doubtful = observations.outlines, surface.doubtful
+    needed = None if outlines is None else Hull(outlines, cameras, place, doubtful).needs
+    # A hull has pieces that are of no thing; a prior's shape or a mesh is believed, but for its crumbs.
+    whole = partial(without_crumbs, needed=needed, doubted=base is None)
     if resumed is not None and resumed.level < len(levels):
         levels = _no_coarser(levels, resumed.shape.grid.cells)
         first, step, shape = resumed.level, resumed.step, replace(resumed.shape, origin=origin)
     else:
-        f = start.f(surface.doubtful) if base is None else base
-        needed = start.hull.needs if start.hull is not None else None
+        f = start.f(doubtful) if base is None else base
         try:
-            levels = _fine_enough(levels, f, needed, observations.device)
-            grid = without_crumbs(redistanced(Grid.of(f, levels[0].cells, observations.device)), needed)
+            levels = _fine_enough(levels, f, whole, observations.device)
+            grid = whole(redistanced(Grid.of(f, levels[0].cells, observations.device)))
         except ValueError as error:
             raise RequestError(
                 "The masks leave nothing of the thing: no place is inside all of them. Check the cameras, and that "
@@ -172,7 +175,8 @@ def free(
         level = levels[index]
         if shape.grid.cells != level.cells:
             shape = replace(
-                shape, grid=without_crumbs(redistanced(Grid.of(shape.grid, level.cells, observations.device)))
+                shape,
+                grid=without_crumbs(redistanced(Grid.of(shape.grid, level.cells, observations.device)), needed),
             )
         shape = replace(shape, stiffness=level.stiffness)
         if tied is not None and (shape.tied is None or shape.tied.cells != level.cells):
@@ -195,7 +199,7 @@ def free(
         step = 0
         if not going:
             break
-    shape = replace(shape, grid=without_crumbs(shape.grid))
+    shape = replace(shape, grid=without_crumbs(shape.grid, needed))
     state = State.start(shape, place, cameras)
     if found is not None:
         state = replace(state, pose_offset=found.state.pose_offset)
@@ -224,16 +228,16 @@ def plan(request: Request, from_a_shape: bool, footprint: float) -> list[Level]:
 def _fine_enough(
     levels: list[Level],
     f: Callable[[Tensor], Tensor],
-    needed: Callable[[Tensor, Tensor], bool] | None,
+    whole: Callable[[Grid], Grid],
     device: torch.device,
 ) -> list[Level]:
     """The same on finer grids where coarse ones would lose thin parts of where the fit starts."""
-    finest = without_crumbs(redistanced(Grid.of(f, levels[-1].cells, device)), needed)
+    finest = whole(redistanced(Grid.of(f, levels[-1].cells, device)))
     surface = finest.positions(finest.crossed()) + finest.width / 2
     # A little inside, where the finest grid has the thing for certain.
     surface = surface - 0.3 * finest.width * torch.nn.functional.normalize(finest.slope(surface), dim=1)
     for cells in sorted({level.cells for level in levels[:-1]}):
-        coarse = without_crumbs(redistanced(Grid.of(f, cells, device)), needed)
+        coarse = whole(redistanced(Grid.of(f, cells, device)))
         if float((coarse(surface) > coarse.width).float().mean()) < LOST:
             break
     else:
@@ -260,7 +264,6 @@ class Start:
         observations: Observations,
     ) -> None:
         self.request, self.observations = request, observations
-        self.hull: Hull | None = None
         outlines = observations.outlines
         if found is not None:
             self.place = found.place
@@ -287,8 +290,7 @@ class Start:
         parts: list[Callable[[Tensor], Tensor]] = []
         observations, place, bounds = self.observations, self.place, self.request.bounds
         if observations.outlines is not None:
-            self.hull = Hull(observations.outlines, observations.cameras, place, doubtful)
-            parts.append(self.hull)
+            parts.append(Hull(observations.outlines, observations.cameras, place, doubtful))
         else:
             parts.append(lambda points: points.norm(dim=1) - 1)
         if bounds is not None:

@@ -55,7 +55,7 @@ class Hull:
         self.turn = place.scale * (cameras.K @ cameras.rotation @ place.rotation).transpose(1, 2)
         there = cameras.rotation @ place.translation + cameras.translation
         self.shift = (cameras.K @ there[..., None])[..., 0]
-        self.focal = (cameras.K[:, 0, 0] * place.scale).tolist()
+        self.focal: list[float] = (cameras.K[:, 0, 0] * place.scale).tolist()
 
     def of_view(self, view: int, points: Tensor) -> Tensor:
         """How far (N,) points (N, 3) are from the cone of a view's mask; less than -1 where it does not tell."""
@@ -69,7 +69,8 @@ class Hull:
         first = row * width + column
         last = first + width
         distance = torch.lerp(torch.lerp(own[first], own[first + 1], x), torch.lerp(own[last], own[last + 1], x), y)
-        return torch.where(found, distance, -2 * DEEPEST) * (depth / self.focal[view])
+        distance = torch.where(found, distance, -2 * DEEPEST)
+        return distance * depth / self.focal[view]
 
     def look(self, view: int, points: Tensor) -> tuple[Tensor, Tensor]:
         """Whether (N,) a view's picture shows points (N, 3), and at which pixels (N, 2)."""
@@ -204,7 +205,7 @@ def around(hull: Hull, cells: int = CELLS) -> tuple[Tensor, Tensor] | None:
     """Middle (3,) and radius () of a sphere about the hull, in the object frame; None where nothing is left."""
     points = cube(hull.signed.device, cells)
     inside = (hull(points) < REACH / cells).reshape([cells + 1] * 3)
-    inside &= ~crumbs(inside, lambda nodes: nodes * (2 * REACH / cells) - REACH, hull.needs)
+    inside &= ~crumbs(inside, lambda nodes: nodes * (2 * REACH / cells) - REACH, hull.needs, doubted=True)
     left = points[inside.flatten()]
     if not len(left):
         return None

@@ -13,15 +13,16 @@ from torch import Tensor
 from .distance import enlarged, redistanced
 from .grid import BLOCK, Grid
 
-# Pieces of less than this share of the largest one's volume are dropped.
-CRUMB = 0.01
+# Pieces of less than this share of the largest one's volume are crumbs, and at most so many of them are looked at.
+CRUMB, MOST = 0.01, 20
+# Whether a piece is of the thing, given the largest one's nodes (N, 3) and its own (M, 3), in the object frame.
+Needed = Callable[[Tensor, Tensor], bool]
 
 
-def without_crumbs(grid: Grid, needed: Callable[[Tensor, Tensor], bool] | None = None) -> Grid:
+def without_crumbs(grid: Grid, needed: Needed | None = None, *, doubted: bool = False) -> Grid:
     """The distance from a grid's zero, but for pieces of less than `CRUMB` of the largest one's volume.
 
-    With `needed`, larger ones stay only where that says so, given the largest piece's nodes (N, 3) and theirs (M, 3),
-    in the object frame.
+    Those stay that are `needed`; where all is `doubted`, the larger ones, too, stay only then.
     """
     side = grid.side
     far = grid.far if grid.far.shape[0] >= side else enlarged(grid.far, side)
@@ -30,7 +31,7 @@ def without_crumbs(grid: Grid, needed: Callable[[Tensor, Tensor], bool] | None =
     inside = enlarged(far[per // 2 :: per, per // 2 :: per, per // 2 :: per] <= 0, grid.cells)
     x, y, z = grid.nodes().T
     inside[x, y, z] = grid.values <= 0
-    gone = crumbs(inside, lambda nodes: grid.positions(nodes), needed)
+    gone = crumbs(inside, lambda nodes: grid.positions(nodes), needed, doubted=doubted)
     if not bool(gone.any()):
         return grid
     values = torch.where(gone[x, y, z], grid.width, grid.values)
@@ -39,7 +40,7 @@ def without_crumbs(grid: Grid, needed: Callable[[Tensor, Tensor], bool] | None =
 
 
 def crumbs(
-    inside: Tensor, positions: Callable[[Tensor], Tensor], needed: Callable[[Tensor, Tensor], bool] | None
+    inside: Tensor, positions: Callable[[Tensor], Tensor], needed: Needed | None, *, doubted: bool = False
 ) -> Tensor:
     """Where a cube (N, N, N) bool, of nodes inside a thing, is in pieces that are dropped, as in `without_crumbs`.
 
@@ -48,14 +49,19 @@ def crumbs(
     labels, count = ndimage.label(inside.cpu().numpy())
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
-    small = sizes < CRUMB * sizes.max()
-    small[0] = False
+    gone = sizes < CRUMB * sizes.max()
+    gone[0] = False
     if needed is not None and count > 1:
 
         def of(label: int) -> Tensor:
             return positions(torch.as_tensor(np.argwhere(labels == label), device=inside.device))
 
-        largest = of(int(sizes.argmax()))
-        for label in np.flatnonzero(~small & (sizes > 0) & (sizes < sizes.max())):
-            small[label] = not needed(largest, of(int(label)))
-    return torch.as_tensor(small[labels], device=inside.device)
+        order = [int(label) for label in np.argsort(-sizes) if sizes[label]]
+        small = [label for label in order[1:] if gone[label]][:MOST]
+        large = [label for label in order[1:] if doubted and not gone[label]]
+        asked = small + large
+        if asked:
+            largest = of(order[0])
+            for label in asked:
+                gone[label] = not needed(largest, of(label))
+    return torch.as_tensor(gone[labels], device=inside.device)
