@@ -453,6 +453,8 @@ INPUTS = (
         "Cameras",
         "Fit each camera's place and direction, starting from where it is; refined copies are added",
         False,
+        when="of_class",
+        without=False,
     ),
     _single(
         "refine_focal_length",
@@ -460,6 +462,8 @@ INPUTS = (
         "Focal Length",
         "Fit one factor for the focal lengths of all cameras; refined copies are added",
         False,
+        when="of_class",
+        without=False,
     ),
     _single("seed", "integer", "Seed", "Of what is drawn at random", 0, doors=ONLY_API),
     _single(

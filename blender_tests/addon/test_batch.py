@@ -209,7 +209,7 @@ def test_options_reach_the_reconstruction(scenes, started, tmp_path, prior):
 
 
 def test_a_line_switches_off_what_its_scene_has_chosen(scenes, started, tmp_path):
-    bpy.context.scene.dist.refine_cameras = True
+    bpy.context.scene.dist.prior, bpy.context.scene.dist.refine_cameras = "cone", True
     bpy.ops.wm.save_as_mainfile(filepath=str(scenes / "d.blend"), copy=True)
     for said in (None, False):
         file = write_lines(scenes, {"scene": "d.blend", "json": f"{said}.json", "refine_cameras": said})

@@ -238,12 +238,13 @@ def test_settings_are_taken_as_they_are(scene, rig, tmp_path):
         device="cpu",
         threads=2,
     )
-    request = api.gather(rig, scene.dist.bounds, settings=own, quality="preview", seed=9, colours=False)
+    given = {"quality": "preview", "seed": 9, "colours": False}
+    request = api.gather(rig, scene.dist.bounds, prior="table", settings=own, **given)
     assert request.settings == own and request.compared is not None
     # Where colours are compared, pictures without alpha will do, whichever way it was said.
     for camera in rig.objects:
         camera.data.background_images[0].image = make_picture("Opaque", alpha=1.0)
-    assert not api.gather(rig, scene.dist.bounds, settings=own).mask_counts.any()
+    assert not api.gather(rig, scene.dist.bounds, prior="table", settings=own).mask_counts.any()
     with pytest.raises(RequestError, match="opaque"):
         api.gather(rig, scene.dist.bounds, settings=Settings(), colours=True)
     request.save(tmp_path)

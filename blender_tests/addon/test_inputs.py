@@ -26,7 +26,8 @@ def box() -> bpy.types.Object:
 
 
 def test_a_good_scene_becomes_a_request(scene, rig, tmp_path):
-    request = api.gather(rig, box(), quality="preview", refine_placement=False, refine_cameras=True, seed=4)
+    asked = {"refine_placement": False, "refine_cameras": True, "seed": 4}
+    request = api.gather(rig, box(), prior="table", quality="preview", **asked)
     assert [view.name for view in request.views] == ["Cam0", "Cam1", "Cam2"]
     assert request.settings.refine_placement is False and request.settings.seed == 4
     assert request.settings.refine_cameras is True and request.settings.refine_focal_length is False
@@ -233,6 +234,11 @@ def test_a_mesh_without_an_inside_is_no_start(scene, rig, build, words):
 def test_what_cannot_be_started_from_is_told(scene, rig):
     with pytest.raises(RequestError, match=r"“Box”, chosen to start from, is no mesh"):
         api.gather(rig, start=box())
+    with pytest.raises(RequestError, match="nothing is left to fit"):
+        api.gather(rig, start=solid("Still", cube), freedom="none")
+    for flag in ("refine_cameras", "refine_focal_length"):
+        with pytest.raises(RequestError, match="with a shape prior only"):
+            api.gather(rig, **{flag: True})
     with pytest.raises(RequestError, match=r"“Kept” is to stay as it is, but only a prior's shape can"):
         api.gather(rig, start=solid("Kept", cube), refine_shape=False)
 

@@ -201,6 +201,8 @@ def gathering(
     depsgraph = common.evaluate(scene)
     shots = [] if cameras is None and points is not None else list_shots(cameras, frames, pictures)
     file = None if prior == ANYTHING else find_prior(prior)
+    if file is None:
+        settings.check_without_prior(starts=start is not None)
     code = placement = vertices = faces = None
     if start is not None and file is None:
         if not settings.refine_shape:

@@ -106,6 +106,19 @@ class Settings:
             raise RequestError(f"There is no freedom “{self.freedom}”: choose one of {', '.join(FREEDOMS)}.")
         if not (self.refine_shape or self.refine_placement or self.refine_cameras or self.refine_focal_length):
             raise RequestError("Nothing is to be refined: choose shape, placement, cameras or focal length.")
+
+    def check_without_prior(self, *, starts: bool) -> None:
+        """Raise `RequestError` for what takes a prior, of a thing of no class; `starts`: from a mesh."""
+        if self.refine_cameras or self.refine_focal_length:
+            raise RequestError(
+                "Cameras and focal lengths can be refined with a shape prior only, and there is none: choose one, or "
+                "leave the cameras as they are."
+            )
+        if starts and self.freedom == "none":
+            raise RequestError(
+                "With freedom “none”, the mesh to start from stays as it is, and nothing is left to fit: choose "
+                "“some” or “full”."
+            )
         for name in ("mask_noise", "depth_noise", "normal_noise", "picture_noise"):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and np.isfinite(value) and value > 0):

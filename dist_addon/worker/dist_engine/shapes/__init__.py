@@ -22,5 +22,6 @@ def load_kind(request: Request, folder: Path, device: torch.device) -> ShapeKind
     """
     # A prior that is named and not there must be missed, not made up for by a shape of no class.
     if not request.prior and not (folder / PRIOR_FILE).exists():
+        request.settings.check_without_prior(starts=request.start_vertices is not None)
         return FreeKind()
     return LatentKind.load(request, folder, device)
