@@ -156,6 +156,23 @@ def test_a_thin_part_that_is_seen_keeps_its_kink() -> None:
     assert float(pulls[1]) < 0.05 * float(pulls[0])
 
 
+def test_a_gap_that_is_not_seen_is_held_to_where_it_was() -> None:
+    # Of two cells, between two boards.
+    gap = Band.about(grid_of(lambda points: H - (points[:, 2] - 0.3 * H).abs(), CELLS))
+    tied, half = gap.grid.values[gap.ids], torch.full((len(gap),), 0.5, dtype=torch.float64)
+    inner = gap.positions[:, :2].abs().amax(1) < 0.5
+    # In its middle, unlike in the same board's.
+    middle = inner & (tied > 0.6 * H)
+    unseen, seen = (Bending(gap, 1.0, 30.0, tied, share).product(half)[middle] for share in (half, 0 * half))
+    assert middle.any() and (unseen > 20 * seen).all()
+    board = Band.about(grid_of(lambda points: (points[:, 2] - 0.3 * H).abs() - H, CELLS))
+    same = [Bending(board, 1.0, 30.0, -tied, share).diagonal() for share in (half, 0 * half)]
+    torch.testing.assert_close(*same)
+    # Where it is what it is tied to, nothing pulls.
+    still = Bending(gap, 1.0, 30.0, tied, 0 * half + 1).after(0 * half)
+    assert still[0] < 1e-9 and still[1].abs().max() < 1e-9
+
+
 def test_noise_has_the_curvature_as_its_covariance(band: Band) -> None:
     own = Bending(band, 0.02, 30.0)
     generator, way = torch.Generator().manual_seed(0), vector(band, 3)

@@ -238,7 +238,7 @@ def _fine_enough(
     surface = surface - 0.3 * finest.width * torch.nn.functional.normalize(finest.slope(surface), dim=1)
     for cells in sorted({level.cells for level in levels[:-1]}):
         coarse = whole(redistanced(Grid.of(f, cells, device)))
-        if float((coarse(surface) > coarse.width).float().mean()) < LOST:
+        if float((coarse(surface).abs() > coarse.width).float().mean()) < LOST:
             break
     else:
         cells = levels[-1].cells

@@ -7,7 +7,8 @@ In the band |phi| < `BAND` cells about the surface, with h the cell's width, hal
 
 so that each sum is an integral over the surface. Without a tie, only linear functions are free of bending. With one,
 the surface keeps the form of what it is tied to as far as s is one, since nothing is observed there, and loses it where
-s is zero.
+s is zero. In the middle of a thin part or of a gap, phi has a kink: that of what it is tied to is kept in any case, in
+its slope, too, and gaps that nothing is observed of are held to where they were.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ BAND = 3.0
 LEAST_BENDING = 0.15
 # Where the slope falls from a distance's, in the middle of a thin part, phi has a kink: no bend of the surface.
 KINK, KINK_WIDTH, LEAST_KINK = 0.3, 0.6, 0.02
-# Where the slope of what it is tied to is below this, all of its form is a kink.
-STEEP = 0.8
+# From a slope of what it is tied to below this on, its form is more and more that of a kink.
+STEEP = 0.9
+# In a gap, the slope falls below the first, and at most below the second: there, the tie is so much stronger.
+NARROW, LEAST_NARROW, GAP = 0.6, 0.3, 1000.0
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
 UNIT = torch.eye(3, dtype=torch.long)
@@ -118,15 +121,21 @@ class Bending:
         pairs = [there[a] & there[b] & (far < self._size) for (a, b), far in zip(PAIRS, self._far, strict=True)]
         self._mixed = 2 * bend * torch.stack(pairs)
         self._slope = volume * kink
-        self._tie = tie * volume
+        self._tie = torch.full_like(self._now, tie * volume)
         self._tied = self._now if tied is None else tied
         self._kept: tuple[Tensor, Tensor] | None = None
+        self._steep = torch.ones_like(self._now)
         if tied is not None:
-            second, mixed, _ = self._differences(tied, self._pad(tied))
+            second, mixed, across = self._differences(tied, self._pad(tied))
+            # A kink is no form: without its own, a thin part would become thinner, and a gap narrower.
+            steep = (self._changes(tied) / spans).norm(dim=0)
+            kinked = ((1 - steep) / (1 - STEEP)).clamp(0, 1)
+            self._steep = 1 - kinked * (1 - across)
             if kept is not None:
-                # A kink is no form: without its own, a thin part would become thinner.
-                steep = (self._changes(tied) / spans).norm(dim=0)
-                kept = 1 - (1 - kept) * ((steep - STEEP) / (1 - STEEP)).clamp(0, 1)
+                # Nothing tells how wide a gap is that is not seen, and closed, it does not open again.
+                gap = kept * ((NARROW - steep) / (NARROW - LEAST_NARROW)).clamp(0, 1) * (tied > 0)
+                self._tie = self._tie * (1 + GAP * gap)
+                kept = kept + (1 - kept) * kinked
                 second, mixed = kept * second, kept * mixed
             self._kept = second, mixed
 
@@ -147,8 +156,12 @@ class Bending:
         if self._kept is not None:
             second, mixed = second - self._kept[0], mixed - self._kept[1]
         cost = (self._along * second.square()).sum() + (self._mixed * mixed.square()).sum()
-        cost = cost + (self._slope * (slope - 1).square()).sum() + self._tie * (values - self._tied).square().sum()
-        gradient = self._back_again(self._along * second, self._mixed * mixed, self._slope * (slope - 1))
+        cost = (
+            cost
+            + (self._slope * (slope - self._steep).square()).sum()
+            + (self._tie * (values - self._tied).square()).sum()
+        )
+        gradient = self._back_again(self._along * second, self._mixed * mixed, self._slope * (slope - self._steep))
         return float(0.5 * cost), gradient + self._tie * (values - self._tied)
 
     def product(self, vector: Tensor) -> Tensor:
@@ -167,7 +180,7 @@ class Bending:
             return weight.sqrt() * torch.randn(weight.shape, generator=generator).to(weight)
 
         found = self._back_again(drawn(self._along), drawn(self._mixed), drawn(self._slope))
-        return found + drawn(torch.full_like(found, self._tie))
+        return found + drawn(self._tie)
 
     def diagonal(self) -> Tensor:
         """The curvature's own (m,)."""
