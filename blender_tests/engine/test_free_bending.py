@@ -170,7 +170,7 @@ def test_a_gap_that_is_not_seen_is_held_to_where_it_was() -> None:
     torch.testing.assert_close(*same)
     # Where it is what it is tied to, nothing pulls.
     still = Bending(gap, 1.0, 30.0, tied, 0 * half + 1).after(0 * half)
-    assert still[0] < 1e-9 and still[1].abs().max() < 1e-9
+    assert still[0] < 1e-9 and still[1].abs().max() < 1e-6
 
 
 def test_noise_has_the_curvature_as_its_covariance(band: Band) -> None:
