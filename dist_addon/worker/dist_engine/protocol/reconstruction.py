@@ -106,6 +106,10 @@ class Settings:
             raise RequestError(f"There is no freedom “{self.freedom}”: choose one of {', '.join(FREEDOMS)}.")
         if not (self.refine_shape or self.refine_placement or self.refine_cameras or self.refine_focal_length):
             raise RequestError("Nothing is to be refined: choose shape, placement, cameras or focal length.")
+        for name in ("mask_noise", "depth_noise", "normal_noise", "picture_noise"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and np.isfinite(value) and value > 0):
+                raise RequestError(f"{name} is {value}: it is a standard deviation, a number above 0.")
 
     def check_without_prior(self, *, starts: bool) -> None:
         """Raise `RequestError` for what takes a prior, of a thing of no class; `starts`: from a mesh."""
@@ -119,10 +123,6 @@ class Settings:
                 "With freedom “none”, the mesh to start from stays as it is, and nothing is left to fit: choose "
                 "“some” or “full”."
             )
-        for name in ("mask_noise", "depth_noise", "normal_noise", "picture_noise"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and np.isfinite(value) and value > 0):
-                raise RequestError(f"{name} is {value}: it is a standard deviation, a number above 0.")
 
 
 @dataclass(frozen=True)
