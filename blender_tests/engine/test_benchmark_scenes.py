@@ -190,6 +190,7 @@ def test_the_registry_is_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- The hull and what is found ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_hull_of_a_ball_holds_it_closely() -> None:
     given = ball()
     masks = covered(given.masks)
@@ -201,6 +202,7 @@ def test_the_hull_of_a_ball_holds_it_closely() -> None:
     assert min(methods.overlaps((vertices, faces), given.views[:2], given.masks[:2])) > 0.98
 
 
+@pytest.mark.slow
 def test_the_hull_lets_what_is_unknown_be() -> None:
     given = ball(6)
     masks, known = covered(given.masks), np.ones(given.masks.shape, bool)

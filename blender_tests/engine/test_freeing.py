@@ -58,6 +58,7 @@ def ball_mesh(radius: float) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int32)
 
 
+@pytest.mark.slow
 def test_a_box_is_found_from_its_outlines_without_bounds(tmp_path: Path) -> None:
     result = made(replace(boxed(), bounds=None), tmp_path)
     off = box(HALF, *MIDDLE)(in_world(result))
@@ -67,6 +68,7 @@ def test_a_box_is_found_from_its_outlines_without_bounds(tmp_path: Path) -> None
     assert result.report["shape"] == "free" and result.departure is None and "departure" not in result.report
 
 
+@pytest.mark.slow
 def test_a_ball_is_found_from_depths_alone(tmp_path: Path) -> None:
     depths = []
     for view in VIEWS:
@@ -84,6 +86,7 @@ def test_a_ball_is_found_from_depths_alone(tmp_path: Path) -> None:
     assert result.uncertainty is not None and 0.3 < result.uncertainty.mean() / off.abs().mean() < 10
 
 
+@pytest.mark.slow
 def test_a_mesh_to_start_from_is_freed_to_the_pictures(tmp_path: Path) -> None:
     vertices, faces = ball_mesh(0.45)
     job = request(ball_masks(VIEWS, SIZE, 0.5), VIEWS, freedom="some")
@@ -96,6 +99,7 @@ def test_a_mesh_to_start_from_is_freed_to_the_pictures(tmp_path: Path) -> None:
     assert result.report["departure"]["rms"] == pytest.approx(float(np.sqrt((result.departure**2).mean())), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[bytes] = []
     save = freeing._save
@@ -116,6 +120,7 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.M
     assert apart.mean() < 0.1 * CELL and apart.max() < CELL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut short", "no number", "of blocks that are not there"])
 def test_a_damaged_checkpoint_is_not_gone_on_from(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from safetensors.torch import load, save_file
@@ -135,6 +140,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(damage: str, tmp_path: Path, m
     assert torch.equal(in_world(made(boxed(), tmp_path)), first)
 
 
+@pytest.mark.slow
 def test_what_is_stopped_is_a_shape_all_the_same(tmp_path: Path) -> None:
     job, seen = boxed(), []
     observations = Observations(job, CPU, torch.Generator().manual_seed(0))
