@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dist_engine.fitting import freeing
+from dist_engine.fitting import freeing, levels
 from dist_engine.observations import Observations
 from dist_engine.protocol import Request, RequestError, Result
 from dist_engine.reconstruct import reconstruct_kind
@@ -125,7 +125,7 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.M
 def test_a_damaged_checkpoint_is_not_gone_on_from(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from safetensors.torch import load, save_file
 
-    monkeypatch.setattr(freeing, "BY_OUTLINES", (freeing.Level(32, 2, 0.003),))
+    monkeypatch.setattr(levels, "BY_OUTLINES", (levels.Level(32, 2, 0.003),))
     file = tmp_path / "surface.safetensors"
     first = in_world(made(boxed(), tmp_path))
     tensors = load(file.read_bytes())

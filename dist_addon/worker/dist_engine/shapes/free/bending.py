@@ -124,13 +124,13 @@ class Bending:
         self._tie = torch.full_like(self._now, tie * volume)
         self._tied = self._now if tied is None else tied
         self._kept: tuple[Tensor, Tensor] | None = None
-        self._steep = torch.ones_like(self._now)
+        self._wanted_slope = torch.ones_like(self._now)
         if tied is not None:
             second, mixed, across = self._differences(tied, self._pad(tied))
             # A kink is no form: without its own, a thin part would become thinner, and a gap narrower.
             steep = (self._changes(tied) / spans).norm(dim=0)
             kinked = ((1 - steep) / (1 - STEEP)).clamp(0, 1)
-            self._steep = 1 - kinked * (1 - across)
+            self._wanted_slope = 1 - kinked * (1 - across)
             if kept is not None:
                 # Nothing tells how wide a gap is that is not seen, and closed, it does not open again.
                 gap = kept * ((NARROW - steep) / (NARROW - LEAST_NARROW)).clamp(0, 1) * (tied > 0)
@@ -156,13 +156,10 @@ class Bending:
         if self._kept is not None:
             second, mixed = second - self._kept[0], mixed - self._kept[1]
         cost = (self._along * second.square()).sum() + (self._mixed * mixed.square()).sum()
-        cost = (
-            cost
-            + (self._slope * (slope - self._steep).square()).sum()
-            + (self._tie * (values - self._tied).square()).sum()
-        )
-        gradient = self._back_again(self._along * second, self._mixed * mixed, self._slope * (slope - self._steep))
-        return float(0.5 * cost), gradient + self._tie * (values - self._tied)
+        slope, left = slope - self._wanted_slope, values - self._tied
+        cost = cost + (self._slope * slope.square()).sum() + (self._tie * left.square()).sum()
+        gradient = self._back_again(self._along * second, self._mixed * mixed, self._slope * slope)
+        return float(0.5 * cost), gradient + self._tie * left
 
     def product(self, vector: Tensor) -> Tensor:
         """As `OwnTerm.product`."""

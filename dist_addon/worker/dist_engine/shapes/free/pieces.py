@@ -59,9 +59,7 @@ def crumbs(
         order = [int(label) for label in np.argsort(-sizes) if sizes[label]]
         small = [label for label in order[1:] if gone[label]][:MOST]
         large = [label for label in order[1:] if doubted and not gone[label]]
-        asked = small + large
-        if asked:
-            largest = of(order[0])
-            for label in asked:
-                gone[label] = not needed(largest, of(label))
+        asked, largest = small + large, of(order[0])
+        for label in asked:
+            gone[label] = not needed(largest, of(label))
     return torch.as_tensor(gone[labels], device=inside.device)
